@@ -1,0 +1,21 @@
+-- What the serving role may do: read and write rows, never alter the schema or rewrite the audit log.
+-- Called here for the role `user_management_serve` when it exists; whoever makes the role later calls it once:
+--   SELECT grant_serve('user_management_serve');
+
+CREATE FUNCTION grant_serve(serve name) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', serve);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO %I', serve);
+    EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO %I', serve);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', serve);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I', serve);
+    EXECUTE format('REVOKE UPDATE, DELETE ON audit_log FROM %I', serve);
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION grant_serve(name) FROM PUBLIC');
+END $$;
+
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'user_management_serve') THEN
+        PERFORM grant_serve('user_management_serve');
+    END IF;
+END $$;
