@@ -1,0 +1,26 @@
+//! The command tree: one file a leaf command, one folder a noun. Holds the enum and the match, nothing else.
+mod auth;
+mod completions;
+mod dev;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Dev(dev::DevArgs),
+    Auth(auth::AuthArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+pub(crate) async fn dispatch(command: Command, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
+    match command {
+        Command::Dev(args) => dev::run(args, context, ui).await,
+        Command::Auth(args) => auth::run(args, context, ui).await,
+        Command::Completions(args) => completions::run(&args, ui),
+    }
+}

@@ -1,0 +1,64 @@
+//! `shopctl`: arguments, commands and all terminal output of the platform.
+//!
+//! A command is one file under `commands/`: its `XArgs` beside `async fn run(args, &Context, &mut Ui)`. It calls
+//! an engine crate and turns the engine's events into output through [`ui::Ui`], the only place that prints.
+//! Must not hold what an engine could do without a screen.
+mod args;
+mod commands;
+mod context;
+mod error;
+mod exit;
+mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::args::Args;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::ui::{Redactor, Ui};
+
+pub use crate::exit::Exit;
+
+/// Parses `arguments` (the program's name first), runs the command and answers its exit code.
+/// Never panics on purpose and never calls `exit`: whatever is owned by the command is dropped first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let redactor = Redactor::default();
+    ui::report_panics_through(redactor.clone());
+    let args = match parse(&arguments) {
+        Ok(args) => args,
+        Err(error) => return ui::usage_error(&error, &arguments, redactor).into(),
+    };
+    let mut ui = Ui::new(&args.global, redactor);
+    let outcome = start(args, &mut ui);
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => ui.error(&error).into(),
+    }
+}
+
+/// The whole command tree, for completions, the reference in docs/generated and the help tests.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
+fn parse(arguments: &[OsString]) -> Result<Args, clap::Error> {
+    let color = args::color_asked_for(arguments);
+    let matches = command().color(color).try_get_matches_from(arguments)?;
+    Args::from_arg_matches(&matches)
+}
+
+fn start(args: Args, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let context = Context::new(&args.global)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::new(Exit::Unexpected, "the runtime did not start").source(error))?;
+    let outcome = runtime.block_on(commands::dispatch(args.command, &context, ui));
+    // A blocking read (a terminal, a hung file system) must not hold the process back once the answer is known.
+    runtime.shutdown_background();
+    outcome
+}

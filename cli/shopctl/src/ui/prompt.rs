@@ -1,0 +1,50 @@
+//! Questions to the person at the terminal. Off a terminal there is none: the error names the flag to give instead.
+use std::io::{BufRead as _, Write as _};
+
+use super::Ui;
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+impl Ui {
+    /// Asks yes or no (no is the default). `flag` is what answers yes without a terminal.
+    pub(crate) fn confirm(&self, question: &str, flag: &str) -> Result<bool, CommandError> {
+        let answer = self.ask(&format!("{question} [y/N]"), flag)?;
+        Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks for one line of text.
+    pub(crate) fn ask(&self, question: &str, flag: &str) -> Result<String, CommandError> {
+        self.require_terminal(question, flag)?;
+        self.progress.suspend(|| {
+            let mut stderr = std::io::stderr().lock();
+            let mut line = String::new();
+            let read = write!(stderr, "{} ", self.redactor.redact(question))
+                .and_then(|()| stderr.flush())
+                .and_then(|()| std::io::stdin().lock().read_line(&mut line));
+            match read {
+                Ok(0) | Err(_) => Err(CommandError::new(Exit::Interrupted, "no answer was given")),
+                Ok(_) => Ok(line.trim().to_owned()),
+            }
+        })
+    }
+
+    /// Asks for a secret without showing it, and registers it for masking.
+    pub(crate) fn ask_secret(&self, question: &str, flag: &str) -> Result<String, CommandError> {
+        self.require_terminal(question, flag)?;
+        let question = format!("{} ", self.redactor.redact(question));
+        let secret = self
+            .progress
+            .suspend(|| rpassword::prompt_password(question))
+            .map_err(|error| CommandError::new(Exit::Interrupted, "no answer was given").source(error))?;
+        self.redactor.register(&secret);
+        Ok(secret)
+    }
+
+    fn require_terminal(&self, question: &str, flag: &str) -> Result<(), CommandError> {
+        if self.interactive {
+            return Ok(());
+        }
+        Err(CommandError::usage(format!("cannot ask without a terminal: {question}"))
+            .hint(format!("give {flag}")))
+    }
+}
