@@ -1,1 +1,8 @@
-//! Placeholder while the workspace is laid out.
+//! The platform on one machine, as processes: finds, starts, adopts and stops what the services need. Prints nothing;
+//! what happens goes through the channels its callers give.
+
+pub mod component;
+pub mod port;
+pub mod postgres;
+pub mod process;
+pub mod state;

@@ -1,0 +1,55 @@
+//! Ports of 127.0.0.1: which are free and who holds the others. Reserves nothing: between the look and the use
+//! another process may take it, so whoever uses it must be ready to try another.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+
+/// A port that nobody listens on now, chosen by the system.
+pub fn free() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Whether nobody listens on `port` of the loopback.
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Who listens on `port`, as `name (pid 123)`, where the system lets us see it.
+pub fn holder(port: u16) -> Option<String> {
+    let sockets = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| std::fs::read_to_string(table).ok())
+        .find_map(|table| table.lines().skip(1).find_map(|line| listening(line, port)))?;
+    let wanted = format!("socket:[{sockets}]");
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let mut files = std::fs::read_dir(entry.path().join("fd")).ok()?.flatten();
+        files
+            .find(|file| std::fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str()))?;
+        let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+        Some(format!("{} (pid {pid})", name.trim_end()))
+    })
+}
+
+/// The socket's number if this line of `/proc/net/tcp` is a listener (state 0A) on `port`.
+fn listening(line: &str, port: u16) -> Option<u64> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let local = u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok()?;
+    (local == port && *fields.get(3)? == "0A").then(|| fields.get(9)?.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_names_its_holder() {
+        let port = free().unwrap();
+        assert!(is_free(port));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(!is_free(port));
+        assert!(holder(port).unwrap().ends_with(&format!("(pid {})", std::process::id())));
+        drop(listener);
+        assert_eq!(holder(port), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! A PostgreSQL data folder: made, described, and whose server may already be running. Starts no server.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Binaries;
+use crate::component::{Account, Error, Result, tail};
+use crate::process::{MARK, Proc};
+use crate::state::{StateDir, read_or_create, write_private};
+
+/// A Unix socket's path has room for 107 bytes.
+const SOCKET_PATH_LIMIT: usize = 107;
+
+/// One data folder and what belongs to it.
+#[derive(Debug, Clone)]
+pub(super) struct Cluster {
+    state: StateDir,
+    pub(super) account: Option<Account>,
+}
+
+/// What the server itself wrote into `postmaster.pid`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Postmaster {
+    pub(super) pid: u32,
+    pub(super) port: u16,
+}
+
+impl Cluster {
+    pub(super) fn open(dir: &Path) -> Result<Self> {
+        let state = StateDir::open(dir)?;
+        let account = Account::for_servers()?;
+        if let Some(account) = &account {
+            account.reaches(super::NAME, &state.path().join("data"))?;
+        }
+        Ok(Self { state, account })
+    }
+
+    pub(super) fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.state.path().join("data")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.state.path().join("postgres.log")
+    }
+
+    pub(super) fn password_file(&self) -> PathBuf {
+        self.state.path().join("password")
+    }
+
+    /// The folder of the Unix socket; `None` when its path would be longer than the system allows.
+    pub(super) fn sockets(&self) -> Option<PathBuf> {
+        let dir = self.state.path().join("socket");
+        (dir.join(".s.PGSQL.65535.lock").as_os_str().len() <= SOCKET_PATH_LIMIT).then_some(dir)
+    }
+
+    /// A command that runs under the account that owns the data.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some(account) = &self.account {
+            account.apply(&mut command);
+        }
+        // Settings of a developer's own psql must not reach the server or its tools.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Whether the data folder was made completely.
+    pub(super) fn exists(&self) -> bool {
+        self.data().join("made").exists()
+    }
+
+    /// Makes the data folder with a new random password for its superuser; every connection must give it.
+    pub(super) fn create(&self, binaries: &Binaries) -> Result<()> {
+        let data = self.data();
+        if data.exists() {
+            // Left by a run that was killed while it made it: without the sign of completion it holds nothing of anybody.
+            fs::remove_dir_all(&data)?;
+        }
+        for dir in [Some(data.clone()), self.sockets()].into_iter().flatten() {
+            fs::create_dir_all(&dir)?;
+            self.give(&dir)?;
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
+        }
+        let password = read_or_create(&self.password_file(), random_password)?;
+        let handed_over = self.state.path().join("password-for-initdb");
+        write_private(&handed_over, password.as_bytes())?;
+        self.give(&handed_over)?;
+        let log = self.log();
+        let made = self.initdb(binaries, &handed_over, &log);
+        fs::remove_file(&handed_over)?;
+        made?;
+        write_private(&data.join("made"), b"")?;
+        self.give(&data.join("made"))
+    }
+
+    fn initdb(&self, binaries: &Binaries, password: &Path, log: &Path) -> Result<()> {
+        let file = fs::File::options().create(true).append(true).open(log)?;
+        let status = self
+            .command(&binaries.program("initdb"))
+            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args(["--no-sync", "--no-instructions", "--pgdata"])
+            .arg(self.data())
+            .arg(format!("--pwfile={}", password.display()))
+            .current_dir(self.state.path())
+            .env(MARK, self.state.path())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .status()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::Failed { component: super::NAME, doing: format!("initdb ({status})"), log: tail(log, 20) })
+    }
+
+    fn give(&self, path: &Path) -> Result<()> {
+        Ok(self.account.as_ref().map_or(Ok(()), |account| account.own(path))?)
+    }
+
+    /// The server that runs on this data folder now, started by whomever. A `postmaster.pid` whose number belongs to
+    /// somebody else is removed: the server would take that stranger for a colleague and refuse to start.
+    pub(super) fn running(&self) -> Result<Option<(Proc, u16)>> {
+        let file = self.data().join("postmaster.pid");
+        let Ok(text) = fs::read_to_string(&file) else { return Ok(None) };
+        let Some(written) = Postmaster::parse(&text) else { return Ok(None) };
+        let data = self.data();
+        let ours = |proc: &Proc| proc.command_line().iter().any(|word| Path::new(word) == data);
+        match Proc::of(written.pid) {
+            Some(proc) if ours(&proc) => Ok(Some((proc, written.port))),
+            _ => {
+                fs::remove_file(&file)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Postmaster {
+    /// Lines of the file: number, data folder, start time, port, and more.
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let pid = lines.next()?.trim().parse().ok()?;
+        let port = lines.nth(2)?.trim().parse().ok()?;
+        Some(Self { pid, port })
+    }
+}
+
+/// 244 random bits as hexadecimal digits, which need no quoting anywhere.
+pub(crate) fn random_password() -> String {
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_of_the_server_is_read() {
+        let text = "4711\n/data\n1790000000\n54321\n/data/socket\n127.0.0.1\n  1234  5\nready   \n";
+        assert_eq!(Postmaster::parse(text), Some(Postmaster { pid: 4711, port: 54321 }));
+        assert_eq!(Postmaster::parse("4711\n"), None);
+        assert_eq!(Postmaster::parse(""), None);
+    }
+}

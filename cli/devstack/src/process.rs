@@ -1,0 +1,144 @@
+//! One process of the operating system, known by its number and its start time, so that a number which the
+//! system gave to somebody else is never signalled. Knows nothing of what the process does.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// The variable by which a component and all its children carry the folder they belong to.
+pub const MARK: &str = "SHOP_COMPONENT_DIR";
+
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A process of this machine since it was last started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Proc {
+    /// The process number.
+    pub pid: u32,
+    /// Clock ticks between the machine's start and the process's (field 22 of `/proc/<pid>/stat`).
+    pub started: u64,
+}
+
+/// How a process ended after [`Proc::stop`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was no longer there.
+    Already,
+    /// It followed the polite signal.
+    Politely,
+    /// It had to be killed.
+    Killed,
+}
+
+impl Proc {
+    /// The living process with this number; `None` when there is none or only its unread exit status is left.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The command's name stands in parentheses and may hold spaces and parentheses itself.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let state = *fields.first()?;
+        let started = fields.get(19)?.parse().ok()?;
+        (!matches!(state, "Z" | "X")).then_some(Self { pid, started })
+    }
+
+    /// Whether this very process still runs.
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+
+    /// The words of its command line; empty when it is gone.
+    pub fn command_line(self) -> Vec<String> {
+        let bytes = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        bytes
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
+    }
+
+    /// Sends `signal`. `Ok(false)` when the process is gone.
+    pub fn signal(self, signal: Signal) -> io::Result<bool> {
+        match self.open()? {
+            Some(fd) => Ok(pidfd_send_signal(fd, signal).map(|()| true).or_else(gone)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Sends `polite`, waits at most `patience`, then kills; returns once the process is gone.
+    pub async fn stop(self, polite: Signal, patience: Duration) -> io::Result<Stopped> {
+        if !self.signal(polite)? {
+            return Ok(Stopped::Already);
+        }
+        if tokio::time::timeout(patience, self.ended()).await.is_ok() {
+            return Ok(Stopped::Politely);
+        }
+        self.signal(Signal::KILL)?;
+        self.ended().await;
+        Ok(Stopped::Killed)
+    }
+
+    /// Returns when the process has ended, whoever its parent is.
+    pub async fn ended(self) {
+        // Looked at again and again: only a parent is told by the system, and waiting on a process descriptor needs
+        // code that this workspace forbids (`unsafe`) or a thread for each process.
+        while self.is_alive() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// A descriptor of this very process. The start time is read after the descriptor is held, so that the number
+    /// cannot change its owner in between.
+    fn open(self) -> io::Result<Option<OwnedFd>> {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+            Ok(fd) => Ok(self.is_alive().then_some(fd)),
+            Err(error) => gone(error).map(|_| None),
+        }
+    }
+}
+
+fn gone(error: rustix::io::Errno) -> io::Result<bool> {
+    if error == rustix::io::Errno::SRCH { Ok(false) } else { Err(error.into()) }
+}
+
+/// Starts `command` in the background: in a process group of its own (a Ctrl-C on the terminal reaches only the one
+/// who orders the stop), without input, all output appended to `log`, marked as belonging to `dir`, which is also its
+/// working folder unless the command names another.
+///
+/// The child is not bound to this process's life.
+pub fn spawn(mut command: Command, dir: &Path, log: &Path) -> io::Result<Proc> {
+    let log = File::options().create(true).append(true).open(log)?;
+    if command.get_current_dir().is_none() {
+        command.current_dir(dir);
+    }
+    command.env(MARK, dir).process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let mut child = command.spawn()?;
+    let pid = child.id();
+    let proc = Proc::of(pid);
+    // Somebody has to read its exit status, or a child that ends stays as a zombie for as long as this process lives.
+    std::thread::Builder::new().name(format!("reap-{pid}")).spawn(move || child.wait())?;
+    proc.ok_or_else(|| io::Error::other(format!("process {pid} ended at once")))
+}
+
+/// The living processes that were started for `dir`, also by an earlier run of this program.
+pub fn marked(dir: &Path) -> Vec<Proc> {
+    let mark = format!("{MARK}={}", dir.display());
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(Proc::of)
+        .filter(|proc| {
+            let environment = std::fs::read(format!("/proc/{}/environ", proc.pid)).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+        })
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! Processes known by number and start time.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use shop_devstack::process::{Proc, Stopped, marked, spawn};
+
+fn shell(dir: &tempfile::TempDir, script: &str) -> Proc {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    spawn(command, dir.path(), &dir.path().join("log")).unwrap()
+}
+
+async fn logged(dir: &tempfile::TempDir, text: &str) {
+    let log = dir.path().join("log");
+    let seen = async {
+        while !std::fs::read_to_string(&log).unwrap_or_default().contains(text) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_number_given_to_somebody_else_is_not_signalled() {
+    let dir = super::folder();
+    let real = shell(&dir, "sleep 60");
+    let recycled = Proc { started: real.started - 1, ..real };
+    assert!(!recycled.is_alive());
+    assert!(!recycled.signal(Signal::KILL).unwrap());
+    assert_eq!(recycled.stop(Signal::TERM, Duration::ZERO).await.unwrap(), Stopped::Already);
+    assert!(real.is_alive());
+    assert_eq!(real.stop(Signal::TERM, Duration::from_secs(10)).await.unwrap(), Stopped::Politely);
+    assert!(!real.is_alive());
+}
+
+#[tokio::test]
+async fn one_that_will_not_go_is_killed() {
+    let dir = super::folder();
+    let stubborn = shell(&dir, "trap '' TERM; echo deaf; while true; do sleep 0.01; done");
+    logged(&dir, "deaf").await;
+    assert_eq!(stubborn.stop(Signal::TERM, Duration::from_millis(100)).await.unwrap(), Stopped::Killed);
+    assert!(!stubborn.is_alive());
+}
+
+#[tokio::test]
+async fn its_output_is_in_the_log_and_its_mark_finds_it() {
+    let dir = super::folder();
+    let proc = shell(&dir, "echo out; echo err >&2; sleep 60 & wait");
+    logged(&dir, "out\nerr").await;
+    let found = marked(dir.path());
+    assert!(found.contains(&proc));
+    for proc in found {
+        proc.stop(Signal::KILL, Duration::from_secs(10)).await.unwrap();
+    }
+    assert_eq!(marked(dir.path()), []);
+}
