@@ -1,1 +1,26 @@
-//! Placeholder while the workspace is laid out.
+//! Wire types that every service and every client of one agree on.
+//!
+//! Pure data: no I/O, no framework, no clock beyond making an id. What a service keeps in its database is not here.
+extern crate self as shop_api; // the id macro names this crate by its name, here too
+
+pub mod access;
+pub mod country;
+pub mod event;
+pub mod ids;
+pub mod money;
+pub mod page;
+pub mod problem;
+pub mod users;
+
+pub use access::{Permission, Role, Roles};
+pub use event::{Event, EventPage};
+pub use ids::{AddressId, AuditId, ClientId, EventId, SessionId, UserId};
+pub use money::{Currency, Money, MoneyError};
+pub use page::{Page, PageQuery};
+pub use problem::{Code, FieldError, Problem};
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the exported macros name, so that a crate that uses them needs no dependency of its own.
+    pub use {serde, utoipa, uuid};
+}

@@ -1,0 +1,35 @@
+//! Domain events as one service tells them to the others.
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::EventId;
+
+/// Something that happened, told at least once and in order for each aggregate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// The same in every delivery.
+    pub id: EventId,
+    /// The place in the log of the service that tells it.
+    pub seq: i64,
+    /// What happened, such as `user.deleted`.
+    pub r#type: String,
+    /// What it happened to.
+    pub aggregate: Uuid,
+    /// When it happened (RFC 3339, UTC).
+    #[serde(with = "time::serde::rfc3339")]
+    pub occurred_at: OffsetDateTime,
+    /// What is special about the type.
+    #[schema(value_type = Object)]
+    pub data: serde_json::Value,
+}
+
+/// Some events after a place in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventPage {
+    /// In order of `seq`.
+    pub events: Vec<Event>,
+    /// Give it back as `after`; the same as before when there was nothing new.
+    pub next_after: i64,
+}

@@ -1,0 +1,220 @@
+//! Wire types of administration: search, roles, audit log, service clients. No rule is kept here.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::AccountRole;
+use super::profile::UserStatus;
+use crate::access::{Permission, Role};
+use crate::ids::{AuditId, ClientId, UserId};
+
+/// What to search for. Filters narrow each other; none lists everybody, oldest first.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UserQuery {
+    /// The beginning of an e-mail address or of a display name; upper and lower case are one.
+    #[param(
+        nullable = false,
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f]*$",
+        example = "ada"
+    )]
+    pub q: Option<String>,
+    #[param(nullable = false, inline)]
+    pub status: Option<UserStatus>,
+    #[param(nullable = false, inline)]
+    pub role: Option<AccountRole>,
+    /// How many a page holds.
+    #[param(nullable = false, minimum = 1, maximum = 100, example = 20)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(nullable = false, max_length = 1000)]
+    pub cursor: Option<String>,
+}
+
+/// A user as an administrator sees it in a list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UserSummary {
+    pub id: UserId,
+    pub email: String,
+    pub email_verified: bool,
+    pub status: UserStatus,
+    pub roles: Vec<AccountRole>,
+    pub display_name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// A user as an administrator sees it alone.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a70", "email": "ada@shop.example", "email_verified": true,
+    "status": "disabled", "disabled_reason": "chargeback under investigation", "roles": ["customer"],
+    "display_name": "Ada Lovelace", "phone": null, "locale": "en", "two_factor": false, "live_sessions": 0,
+    "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T10:00:00Z"
+}))]
+pub struct UserDetail {
+    pub id: UserId,
+    pub email: String,
+    pub email_verified: bool,
+    pub status: UserStatus,
+    /// Why an administrator disabled it.
+    pub disabled_reason: Option<String>,
+    pub roles: Vec<AccountRole>,
+    pub display_name: String,
+    pub phone: Option<String>,
+    pub locale: String,
+    pub two_factor: bool,
+    /// Sessions that have not ended.
+    pub live_sessions: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// Stops an account; its sessions end at once.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "chargeback under investigation" }))]
+pub struct DisableUser {
+    /// Kept in the audit log and shown to administrators.
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001f\u007f]*[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]*$"
+    )]
+    pub reason: String,
+}
+
+/// The whole set of roles a user shall have.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "roles": ["customer", "support"] }))]
+pub struct SetRoles {
+    #[schema(min_items = 1, max_items = 3)]
+    pub roles: Vec<AccountRole>,
+}
+
+/// A role and what it may do.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RoleInfo {
+    pub role: Role,
+    pub permissions: Vec<Permission>,
+}
+
+/// Every role there is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RoleList {
+    pub items: Vec<RoleInfo>,
+}
+
+/// A permission and the roles that grant it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PermissionInfo {
+    pub permission: Permission,
+    pub granted_by: Vec<Role>,
+}
+
+/// Every permission there is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PermissionList {
+    pub items: Vec<PermissionInfo>,
+}
+
+/// Which entries of the audit log to list, newest first.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// Entries about this user, or made by it.
+    #[param(nullable = false, value_type = Option<UserId>, inline)]
+    pub user: Option<UserId>,
+    /// One action, for example `user.disabled`.
+    #[param(
+        nullable = false,
+        max_length = 60,
+        pattern = "^[a-z_]+([.][a-z_]+)*$",
+        example = "user.disabled"
+    )]
+    pub action: Option<String>,
+    /// How many a page holds.
+    #[param(nullable = false, minimum = 1, maximum = 100, example = 20)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(nullable = false, max_length = 1000)]
+    pub cursor: Option<String>,
+}
+
+/// One line of the audit log. It is never changed or removed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a72", "at": "2026-11-22T10:00:00Z",
+    "actor": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a01", "subject": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a70",
+    "action": "user.disabled", "request_id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a73",
+    "address_prefix": "203.0.113.0/24", "detail": { "reason": "chargeback under investigation" }
+}))]
+pub struct AuditEntry {
+    pub id: AuditId,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// Who did it; absent for the service itself and for people not signed in.
+    pub actor: Option<Uuid>,
+    /// To whom.
+    pub subject: Option<Uuid>,
+    pub action: String,
+    pub request_id: Option<String>,
+    /// The network the request came from, never the whole address.
+    pub address_prefix: Option<String>,
+    #[schema(value_type = Object)]
+    pub detail: serde_json::Value,
+}
+
+/// A service that shall get tokens of its own.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "order-management" }))]
+pub struct NewClient {
+    /// Unique among living clients.
+    #[schema(min_length = 2, max_length = 60, pattern = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+    pub name: String,
+}
+
+/// A service client, without its secrets.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Client {
+    pub id: ClientId,
+    pub name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Secrets that work now: one, or two while a rotation overlaps.
+    pub secrets: Vec<ClientSecret>,
+}
+
+/// When a secret was made and until when it works; the secret itself is kept only as a hash.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ClientSecret {
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Absent for the newest.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Every living service client; there are few, so there are no pages.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ClientList {
+    pub items: Vec<Client>,
+}
+
+/// A new secret, shown this once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct ClientCredentials {
+    pub client_id: ClientId,
+    pub name: String,
+    pub client_secret: String,
+}
