@@ -1,0 +1,159 @@
+//! Every query of a user's own account: the hot read behind each signed-in call, profile edits, closing, export.
+
+use shop_api::ids::{SessionId, UserId};
+use shop_api::users::AccountRole;
+use shop_api::users::profile::{Account, UpdateProfile, UserStatus};
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Edit;
+
+/// The live session and its whole account in one statement: what each signed-in call asks, and all that
+/// `GET /users/me` shows. No row when the session has ended or the account is not active.
+pub const BY_SESSION: &str = "SELECT u.id, u.email, u.email_verified_at IS NOT NULL, u.roles, u.display_name, u.phone, u.locale, \
+    t.confirmed_at IS NOT NULL, u.created_at, u.updated_at, u.version \
+    FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN totp t ON t.user_id = u.id \
+    WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND u.status = 'active'";
+
+/// A caller whose session was just found alive.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub account: Account,
+    /// Of the users row, for its `ETag`.
+    pub version: i64,
+    pub session: SessionId,
+}
+
+impl SignedIn {
+    /// Reads a row of [`BY_SESSION`].
+    pub fn from_row(
+        session: SessionId,
+        row: &tokio_postgres::Row,
+    ) -> Result<Self, tokio_postgres::Error> {
+        let roles: Vec<&str> = row.try_get(3)?;
+        let account = Account {
+            id: row.try_get::<_, Uuid>(0)?.into(),
+            email: row.try_get(1)?,
+            email_verified: row.try_get(2)?,
+            status: UserStatus::Active,
+            roles: known_roles(roles),
+            display_name: row.try_get(4)?,
+            phone: row.try_get(5)?,
+            locale: row.try_get(6)?,
+            two_factor: row.try_get(7)?,
+            created_at: row.try_get(8)?,
+            updated_at: row.try_get(9)?,
+        };
+        Ok(Self { account, version: row.try_get(10)?, session })
+    }
+}
+
+/// A role that only a newer version knows grants nothing here.
+pub(super) fn known_roles<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<AccountRole> {
+    names.into_iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+/// A status that only a newer version knows is not one that may act.
+pub(super) fn known_status(name: &str) -> UserStatus {
+    name.parse().unwrap_or(UserStatus::Disabled)
+}
+
+struct Row {
+    id: Uuid,
+    email: Option<String>,
+    email_verified: bool,
+    status: String,
+    roles: Vec<String>,
+    display_name: String,
+    phone: Option<String>,
+    locale: String,
+    two_factor: bool,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+    version: i64,
+}
+
+impl Row {
+    fn account(self) -> (Account, i64) {
+        let account = Account {
+            id: self.id.into(),
+            email: self.email.unwrap_or_default(),
+            email_verified: self.email_verified,
+            status: known_status(&self.status),
+            roles: known_roles(self.roles.iter().map(String::as_str)),
+            display_name: self.display_name,
+            phone: self.phone,
+            locale: self.locale,
+            two_factor: self.two_factor,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        };
+        (account, self.version)
+    }
+}
+
+/// The account and its version, whatever its status.
+pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<(Account, i64)>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT u.id, u.email, u.email_verified_at IS NOT NULL AS "email_verified!", u.status, u.roles, u.display_name,
+                  u.phone, u.locale, t.confirmed_at IS NOT NULL AS "two_factor!", u.created_at, u.updated_at, u.version
+           FROM users u LEFT JOIN totp t ON t.user_id = u.id WHERE u.id = $1"#,
+        user.uuid()
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Row::account))
+}
+
+/// Changes what is given if the version is still `expected`.
+pub async fn update(
+    tx: &mut PgConnection,
+    user: UserId,
+    expected: i64,
+    change: &UpdateProfile,
+) -> sqlx::Result<Edit<(Account, i64)>> {
+    let done = sqlx::query!(
+        "UPDATE users SET display_name = COALESCE($3, display_name),
+                phone = CASE WHEN $4 THEN $5 ELSE phone END, locale = COALESCE($6, locale),
+                version = version + 1, updated_at = now()
+         WHERE id = $1 AND version = $2 AND status = 'active'",
+        user.uuid(),
+        expected,
+        change.display_name.as_deref(),
+        change.phone.is_some(),
+        change.phone.as_ref().and_then(Option::as_deref),
+        change.locale.as_deref()
+    )
+    .execute(&mut *tx)
+    .await?;
+    match get(&mut *tx, user).await? {
+        Some(found) if done.rows_affected() == 1 => Ok(Edit::Done(found)),
+        Some(_) => Ok(Edit::Stale),
+        None => Ok(Edit::Missing),
+    }
+}
+
+/// Takes everything about the person out of the database. The row keeps its id, because orders point to it.
+/// True when there was an account to close.
+pub async fn anonymise(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
+    let user = user.uuid();
+    let done = sqlx::query!(
+        "UPDATE users SET status = 'deleted', email = NULL, email_verified_at = NULL, password_hash = NULL,
+                disabled_reason = NULL, roles = '{customer}', display_name = '', phone = NULL, locale = 'en',
+                deleted_at = now(), updated_at = now(), version = version + 1
+         WHERE id = $1 AND status <> 'deleted'",
+        user
+    )
+    .execute(&mut *tx)
+    .await?;
+    // Sessions hold addresses and browsers, so they go too, and their refresh tokens with them.
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM addresses WHERE user_id = $1", user).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM totp WHERE user_id = $1", user).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM recovery_codes WHERE user_id = $1", user).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM known_places WHERE user_id = $1", user).execute(&mut *tx).await?;
+    Ok(done.rows_affected() == 1)
+}

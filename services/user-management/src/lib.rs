@@ -1,0 +1,5 @@
+//! Accounts, sessions and tokens of the shop.
+
+pub mod domain;
+pub mod hashing;
+pub mod sealing;
