@@ -1,0 +1,206 @@
+//! How letters leave: the SMTP server of the configuration, with TLS unless it is on this machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use url::Url;
+use uuid::Uuid;
+
+use super::Letter;
+
+type Transport = AsyncSmtpTransport<Tokio1Executor>;
+
+/// One SMTP command may take this long.
+const SMTP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The SMTP server as the service is told of it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct MailConfig {
+    /// SMTP server: smtps://user@host:465 (TLS), smtp://user@host:587 (STARTTLS, demanded), smtp://127.0.0.1:1025 (plain, this machine only)
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, value_name = "URL")]
+    pub smtp_url: Option<String>,
+    /// File with the password of that user; read again when it changes
+    #[arg(long, env = "SMTP_PASSWORD_FILE", value_name = "FILE")]
+    pub smtp_password_file: Option<PathBuf>,
+    /// PEM file with the authorities that may sign the SMTP server's certificate, instead of the system's
+    #[arg(long, env = "SMTP_CA_FILE", value_name = "FILE")]
+    pub smtp_ca_file: Option<PathBuf>,
+    /// Sender of every letter, such as `Shop <no-reply@shop.example>`
+    #[arg(long, env = "MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+}
+
+/// What is wrong with the configuration of mail.
+#[derive(Debug, thiserror::Error)]
+pub enum MailConfigError {
+    /// Not given.
+    #[error("{0} is not set: mail needs it")]
+    Missing(&'static str),
+    /// Not usable.
+    #[error("{0} is not usable: {1}")]
+    Malformed(&'static str, String),
+    /// A password in the URL would show in process lists and logs.
+    #[error("SMTP_URL holds a password: put it in a file and name that file in SMTP_PASSWORD_FILE")]
+    PasswordInside,
+    /// Plain SMTP in a protected environment.
+    #[error(
+        "SMTP_URL must use TLS in a protected environment: name a host that is not this machine, or smtps://"
+    )]
+    Unprotected,
+    /// A file that the configuration names.
+    #[error("cannot read {what} {path}: {source}")]
+    File {
+        /// What the file is.
+        what: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Sends letters.
+pub struct Mailer {
+    host: String,
+    port: Option<u16>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    security: Security,
+    from: Mailbox,
+    /// The transport (with its pool of connections) and the password it was made with.
+    current: Mutex<Option<(Option<String>, Transport)>>,
+}
+
+enum Security {
+    Plain,
+    StartTls(TlsParameters),
+    Tls(TlsParameters),
+}
+
+/// Why a letter did not leave. Never holds an address.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error("the letter is malformed: {0}")]
+    Malformed(&'static str),
+    #[error("the server refused it for good ({0})")]
+    Refused(String),
+    #[error("the server did not take it now ({0})")]
+    Later(String),
+}
+
+impl MailConfig {
+    /// Checks the configuration; connects to nothing yet. `protected` demands TLS.
+    ///
+    /// # Errors
+    /// [`MailConfigError`].
+    pub fn mailer(&self, protected: bool) -> Result<Mailer, MailConfigError> {
+        let from = self.mail_from.as_deref().ok_or(MailConfigError::Missing("MAIL_FROM"))?;
+        let from = from
+            .parse()
+            .map_err(|_| malformed("MAIL_FROM", "it must look like Shop <no-reply@shop.example>"))?;
+        let url = self.smtp_url.as_deref().ok_or(MailConfigError::Missing("SMTP_URL"))?;
+        let url = Url::parse(url).map_err(|error| malformed("SMTP_URL", &error.to_string()))?;
+        if url.password().is_some() {
+            return Err(MailConfigError::PasswordInside);
+        }
+        let host = url
+            .host_str()
+            .filter(|h| !h.is_empty())
+            .ok_or_else(|| malformed("SMTP_URL", "it names no host"))?;
+        let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let security = match url.scheme() {
+            "smtps" => Security::Tls(self.tls(host)?),
+            "smtp" if local && protected => return Err(MailConfigError::Unprotected),
+            "smtp" if local => Security::Plain,
+            "smtp" => Security::StartTls(self.tls(host)?),
+            _ => return Err(malformed("SMTP_URL", "the scheme must be smtp or smtps")),
+        };
+        let user = Some(url.username()).filter(|u| !u.is_empty());
+        Ok(Mailer {
+            host: host.to_owned(),
+            port: url.port(),
+            // A user name is often an address: its `@` comes encoded.
+            user: user.map(|u| u.replace("%40", "@")),
+            password_file: self.smtp_password_file.clone(),
+            security,
+            from,
+            current: Mutex::default(),
+        })
+    }
+
+    fn tls(&self, host: &str) -> Result<TlsParameters, MailConfigError> {
+        let mut builder = TlsParameters::builder(host.to_owned());
+        if let Some(path) = &self.smtp_ca_file {
+            let pem = read("the authorities of the SMTP server", path)?;
+            let authorities =
+                Certificate::from_pem(&pem).map_err(|e| malformed("SMTP_CA_FILE", &e.to_string()))?;
+            builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authorities);
+        }
+        builder.build_rustls().map_err(|error| malformed("SMTP_CA_FILE", &error.to_string()))
+    }
+}
+
+fn malformed(what: &'static str, why: &str) -> MailConfigError {
+    MailConfigError::Malformed(what, why.to_owned())
+}
+
+fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MailConfigError> {
+    fs::read(path).map_err(|source| MailConfigError::File { what, path: path.to_owned(), source })
+}
+
+impl Mailer {
+    /// Sends one letter. `id` makes the message's id, so that a second delivery of it can be told.
+    pub(super) async fn send(&self, id: Uuid, letter: Letter) -> Result<(), SendError> {
+        let domain = self.from.email.domain().to_owned();
+        let to = letter.to.parse::<Mailbox>().map_err(|_| SendError::Malformed("the address"))?;
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(letter.subject)
+            .message_id(Some(format!("<{id}@{domain}>")))
+            .multipart(MultiPart::alternative_plain_html(letter.text, letter.html))
+            .map_err(|_| SendError::Malformed("the headers"))?;
+        let transport = self.transport().map_err(|error| SendError::Later(error.to_string()))?;
+        transport.send(message).await.map(drop).map_err(|error| {
+            // The text of an answer may repeat the address; its code cannot.
+            let code = error.status().map_or_else(|| "no answer".to_owned(), |code| format!("SMTP {code}"));
+            let kind = if error.is_tls() { "TLS".to_owned() } else { code };
+            if error.is_permanent() { SendError::Refused(kind) } else { SendError::Later(kind) }
+        })
+    }
+
+    fn transport(&self) -> Result<Transport, MailConfigError> {
+        let password =
+            self.password_file.as_deref().map(|path| read("the SMTP password", path)).transpose()?;
+        let password =
+            password.map(|p| String::from_utf8_lossy(&p).trim_end_matches(['\r', '\n']).to_owned());
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, transport)) = &*current
+            && *known == password
+        {
+            return Ok(transport.clone());
+        }
+        let tls = match &self.security {
+            Security::Plain => Tls::None,
+            Security::StartTls(parameters) => Tls::Required(parameters.clone()),
+            Security::Tls(parameters) => Tls::Wrapper(parameters.clone()),
+        };
+        let default_port = if matches!(self.security, Security::Tls(_)) { 465 } else { 587 };
+        let mut builder = Transport::builder_dangerous(&self.host)
+            .port(self.port.unwrap_or(default_port))
+            .tls(tls)
+            .timeout(Some(SMTP_TIMEOUT));
+        if let (Some(user), Some(password)) = (&self.user, &password) {
+            builder = builder.credentials(Credentials::new(user.clone(), password.clone()));
+        }
+        let transport = builder.build();
+        *current = Some((password, transport.clone()));
+        Ok(transport)
+    }
+}
