@@ -2,7 +2,9 @@
 //! what happens goes through the channels its callers give.
 
 pub mod component;
+pub mod mailbox;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod state;

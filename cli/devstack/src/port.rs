@@ -4,6 +4,8 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
+use crate::component::{Error, Result};
+
 /// A port that nobody listens on now, chosen by the system.
 pub fn free() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
@@ -12,6 +14,15 @@ pub fn free() -> io::Result<u16> {
 /// Whether nobody listens on `port` of the loopback.
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// The port `wanted` or an error that names who has it; without a wish the `last` one if still free, else any.
+pub(crate) fn choose(component: &'static str, wanted: Option<u16>, last: Option<u16>) -> Result<u16> {
+    match wanted {
+        Some(port) if is_free(port) => Ok(port),
+        Some(port) => Err(Error::PortTaken { component, port, holder: holder(port) }),
+        None => Ok(last.filter(|port| is_free(*port)).map_or_else(free, Ok)?),
+    }
 }
 
 /// Who listens on `port`, as `name (pid 123)`, where the system lets us see it.

@@ -118,7 +118,8 @@ impl Postgres {
     ) -> Result<Self> {
         let began = Instant::now();
         loop {
-            let port = choose_port(&cluster, spec.port)?;
+            let last = cluster.state().read_json::<Known>(STATE)?.map(|known| known.port);
+            let port = port::choose(NAME, spec.port, last)?;
             let from = std::fs::metadata(cluster.log()).map_or(0, |meta| meta.len());
             let command = server_command(&cluster, binaries, spec, port);
             let proc = spawn(command, cluster.state().path(), &cluster.log())?;
@@ -242,17 +243,6 @@ fn passing(cluster: &Cluster, from: u64, spec: &PostgresSpec) -> bool {
     let new = String::from_utf8_lossy(&log[usize::try_from(from).unwrap_or(0).min(log.len())..]).into_owned();
     let memory = new.contains("pre-existing shared memory block") || new.contains("is still in use");
     memory || (spec.port.is_none() && new.contains("Address already in use"))
-}
-
-fn choose_port(cluster: &Cluster, wanted: Option<u16>) -> Result<u16> {
-    if let Some(port) = wanted {
-        if port::is_free(port) {
-            return Ok(port);
-        }
-        return Err(Error::PortTaken { component: NAME, port, holder: port::holder(port) });
-    }
-    let last = cluster.state().read_json::<Known>(STATE)?.map(|known| known.port);
-    Ok(last.filter(|port| port::is_free(*port)).map_or_else(port::free, Ok)?)
 }
 
 fn server_command(
