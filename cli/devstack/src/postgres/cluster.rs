@@ -84,12 +84,13 @@ impl Cluster {
             // Left by a run that was killed while it made it: without the sign of completion it holds nothing of anybody.
             fs::remove_dir_all(&data)?;
         }
+        // Before the data: whoever finds a data folder finds its password too.
+        let password = read_or_create(&self.password_file(), random_password)?;
         for dir in [Some(data.clone()), self.sockets()].into_iter().flatten() {
             fs::create_dir_all(&dir)?;
             self.give(&dir)?;
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
         }
-        let password = read_or_create(&self.password_file(), random_password)?;
         let handed_over = self.state.path().join("password-for-initdb");
         write_private(&handed_over, password.as_bytes())?;
         self.give(&handed_over)?;
@@ -124,21 +125,31 @@ impl Cluster {
         Ok(self.account.as_ref().map_or(Ok(()), |account| account.own(path))?)
     }
 
-    /// The server that runs on this data folder now, started by whomever. A `postmaster.pid` whose number belongs to
-    /// somebody else is removed: the server would take that stranger for a colleague and refuse to start.
-    pub(super) fn running(&self) -> Result<Option<(Proc, u16)>> {
-        let file = self.data().join("postmaster.pid");
-        let Ok(text) = fs::read_to_string(&file) else { return Ok(None) };
-        let Some(written) = Postmaster::parse(&text) else { return Ok(None) };
+    /// The server that runs on this data folder now, started by whomever.
+    pub(super) fn running(&self) -> Option<(Proc, u16)> {
+        let text = fs::read_to_string(self.pid_file()).ok()?;
+        let written = Postmaster::parse(&text)?;
+        let proc = Proc::of(written.pid)?;
         let data = self.data();
-        let ours = |proc: &Proc| proc.command_line().iter().any(|word| Path::new(word) == data);
-        match Proc::of(written.pid) {
-            Some(proc) if ours(&proc) => Ok(Some((proc, written.port))),
-            _ => {
-                fs::remove_file(&file)?;
-                Ok(None)
-            }
+        let ours = proc.command_line().iter().any(|word| Path::new(word) == data);
+        ours.then_some((proc, written.port))
+    }
+
+    /// Removes a `postmaster.pid` whose number was given to somebody else after its server was killed: the next server
+    /// would take that stranger for a colleague and refuse to start. Any other one stays, since the server looks by it
+    /// for children of the killed one that still use the data. Only for the holder of the folder's lock who has just
+    /// seen that nothing runs.
+    pub(super) fn clear_pid_file(&self) -> Result<()> {
+        let text = fs::read_to_string(self.pid_file()).unwrap_or_default();
+        let stranger = Postmaster::parse(&text).and_then(|written| Proc::of(written.pid));
+        if stranger.is_some() {
+            fs::remove_file(self.pid_file())?;
         }
+        Ok(())
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.data().join("postmaster.pid")
     }
 }
 

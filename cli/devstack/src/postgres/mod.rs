@@ -69,8 +69,7 @@ impl Postgres {
         let cluster = Cluster::open(&spec.dir)?;
         let _lock = cluster.state().lock("lock", LOCK_PATIENCE).await?;
         if let Some(running) = Self::adopt(&cluster, spec.port).await? {
-            let (proc, port) = (running.proc, running.port);
-            report.say(Step::Adopted { component: NAME, proc, port });
+            report.say(Step::Adopted { component: NAME, proc: running.proc, port: running.port });
             return Ok(running);
         }
         let binaries = Binaries::find(spec.binaries.as_deref())?;
@@ -79,6 +78,7 @@ impl Postgres {
             report.say(Step::Creating { component: NAME, dir: cluster.data() });
             cluster.create(&binaries)?;
         }
+        cluster.clear_pid_file()?;
         Self::launch(cluster, &binaries, spec, report).await
     }
 
@@ -91,7 +91,7 @@ impl Postgres {
     }
 
     async fn adopt(cluster: &Cluster, wanted: Option<u16>) -> Result<Option<Self>> {
-        let Some((proc, port)) = cluster.running()? else { return Ok(None) };
+        let Some((proc, port)) = cluster.running() else { return Ok(None) };
         let found = Self::handle(cluster.clone(), proc, port, true)?;
         if wanted.is_some_and(|wanted| wanted != port) {
             found.stop().await?;
