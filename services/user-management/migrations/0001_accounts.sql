@@ -36,7 +36,7 @@ CREATE TABLE sessions (
     ends_at       timestamptz NOT NULL,
     revoked_at    timestamptz,
     revoke_reason text CHECK (revoke_reason IN ('logout', 'revoked', 'refresh_reuse', 'password_changed',
-                                                'password_reset', 'email_changed', 'disabled', 'deleted')),
+                                                'password_reset', 'disabled', 'deleted')),
     user_agent    text        NOT NULL DEFAULT '' CHECK (length(user_agent) <= 256),
     address       text        NOT NULL DEFAULT '' CHECK (length(address) <= 64),
     CHECK (expires_at <= ends_at),
@@ -92,8 +92,7 @@ CREATE TABLE login_backoff (
     key             bytea       PRIMARY KEY CHECK (length(key) = 32),
     failures        integer     NOT NULL,
     window_start    timestamptz NOT NULL DEFAULT now(),
-    last_failure_at timestamptz NOT NULL DEFAULT now(),
-    blocked_until   timestamptz
+    last_failure_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX login_backoff_age ON login_backoff (last_failure_at);
 

@@ -1,6 +1,5 @@
 -- What the serving role may do: read and write rows, never alter the schema or rewrite the audit log.
--- Called here for the role `user_management_serve` when it exists; whoever makes the role later calls it once:
---   SELECT grant_serve('user_management_serve');
+-- `migrate` calls it for the user that serves, after every run.
 
 CREATE FUNCTION grant_serve(serve name) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -11,11 +10,4 @@ BEGIN
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I', serve);
     EXECUTE format('REVOKE UPDATE, DELETE ON audit_log FROM %I', serve);
     EXECUTE format('REVOKE EXECUTE ON FUNCTION grant_serve(name) FROM PUBLIC');
-END $$;
-
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'user_management_serve') THEN
-        PERFORM grant_serve('user_management_serve');
-    END IF;
 END $$;

@@ -1,0 +1,239 @@
+//! Wire types of signing in: registration, log-in, tokens, sessions, second factor.
+//!
+//! Types that hold a secret have no `Debug`, so that none can reach a log by accident.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use crate::ids::SessionId;
+
+/// Asks for an account. The answer is the same whether or not the address has one already.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "email": "ada@shop.example", "password": "correct horse battery staple", "display_name": "Ada Lovelace"
+}))]
+pub struct Register {
+    #[schema(max_length = 254, format = "email")]
+    pub email: String,
+    /// 12 to 256 characters, not a common password, not made of the e-mail address.
+    #[schema(min_length = 12, max_length = 256, pattern = r"^[^\u0000]*$")]
+    pub password: String,
+    /// No control characters.
+    #[serde(default)]
+    #[schema(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f]*$")]
+    pub display_name: String,
+}
+
+/// Names an account by its e-mail address.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ada@shop.example" }))]
+pub struct EmailOnly {
+    #[schema(max_length = 254, format = "email")]
+    pub email: String,
+}
+
+/// What is answered whether or not there is such an account.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "message": "if the address can be used, a mail with the next step is on its way" }))]
+pub struct MailOnItsWay {
+    pub message: String,
+}
+
+/// The token of a mailed link.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "token": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc" }))]
+pub struct MailToken {
+    #[schema(min_length = 1, max_length = 128)]
+    pub token: String,
+}
+
+/// A new password, with the token of the mailed link instead of the old one.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "token": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc", "new_password": "violet-otter-under-9-lamps"
+}))]
+pub struct ResetPassword {
+    #[schema(min_length = 1, max_length = 128)]
+    pub token: String,
+    /// 12 to 256 characters, not a common password, not made of the e-mail address.
+    #[schema(min_length = 12, max_length = 256, pattern = r"^[^\u0000]*$")]
+    pub new_password: String,
+}
+
+/// Signs in. With a second factor, one of the two codes is needed as well: send the same again with it after
+/// `second_factor_required`.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ada@shop.example", "password": "correct horse battery staple" }))]
+pub struct Login {
+    #[schema(max_length = 254, format = "email")]
+    pub email: String,
+    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+    pub password: String,
+    /// Six digits of the authenticator app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{6}$")]
+    pub totp_code: Option<String>,
+    /// One of the ten codes for when the app is lost; it works once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub recovery_code: Option<String>,
+}
+
+/// Asks for a new pair of tokens.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "refresh_token": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc" }))]
+pub struct Refresh {
+    #[schema(min_length = 1, max_length = 128)]
+    pub refresh_token: String,
+}
+
+/// How an access token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum TokenType {
+    Bearer,
+}
+
+/// What a signed-in client holds. The refresh token works once and comes back renewed.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct Tokens {
+    pub token_type: TokenType,
+    /// A signed JWT (RFC 9068) for the `Authorization` header.
+    pub access_token: String,
+    /// Seconds for which the access token is good.
+    pub expires_in: u32,
+    /// Opaque. Keep it where scripts cannot read it.
+    pub refresh_token: String,
+    /// When the session ends unless it is refreshed before.
+    #[serde(with = "time::serde::rfc3339")]
+    pub refresh_expires_at: OffsetDateTime,
+    pub session_id: SessionId,
+}
+
+/// The only grant of the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    ClientCredentials,
+}
+
+/// A service asks for a token of its own (RFC 6749 §4.4), as a form. The credentials may come as HTTP Basic instead.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    pub grant_type: GrantType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub client_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub client_secret: Option<String>,
+}
+
+/// A service's token (RFC 6749 §5.1).
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct ServiceToken {
+    pub token_type: TokenType,
+    pub access_token: String,
+    /// Seconds for which it is good.
+    pub expires_in: u32,
+}
+
+/// One public key (RFC 8037).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Jwk {
+    /// Always `OKP`.
+    pub kty: String,
+    /// Always `Ed25519`.
+    pub crv: String,
+    /// Always `EdDSA`.
+    pub alg: String,
+    /// Always `sig`.
+    pub r#use: String,
+    /// The thumbprint of the key (RFC 7638).
+    pub kid: String,
+    /// The key itself, base64url.
+    pub x: String,
+}
+
+/// Every key under which a good token may be signed: the present one, the next and the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Jwks {
+    pub keys: Vec<Jwk>,
+}
+
+/// A signed-in device.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    pub id: SessionId,
+    /// True for the session of this very request.
+    pub current: bool,
+    /// As the browser or program called itself.
+    pub user_agent: String,
+    /// Where it signed in from.
+    pub address: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// The last refresh.
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_used_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// Every live session of a user, the newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SessionList {
+    pub items: Vec<Session>,
+}
+
+/// Says once more who one is before something that a stolen access token must not do.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "password": "correct horse battery staple" }))]
+pub struct ConfirmPassword {
+    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+    pub password: String,
+}
+
+/// A second factor that waits for its first code.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct TotpStarted {
+    /// The seed, base32, for typing into an app.
+    pub secret: String,
+    /// The same for a QR code.
+    pub otpauth_url: String,
+}
+
+/// A code of the authenticator app.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "code": "123456" }))]
+pub struct TotpCode {
+    #[schema(pattern = "^[0-9]{6}$")]
+    pub code: String,
+}
+
+/// Takes the second factor away: the password, and a code of the app or a recovery code.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "password": "correct horse battery staple", "code": "123456" }))]
+pub struct RemoveTotp {
+    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+    pub password: String,
+    #[schema(min_length = 1, max_length = 64)]
+    pub code: String,
+}
+
+/// The codes for when the app is lost, shown this once; each works once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "recovery_codes": ["7K3M-ZQ9T-X4B2-W8HN"] }))]
+pub struct RecoveryCodes {
+    pub recovery_codes: Vec<String>,
+}

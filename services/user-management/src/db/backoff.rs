@@ -1,0 +1,89 @@
+//! Queries behind `domain::throttle`: failures of signing in, and the places from which an account did sign in.
+//! Keys are hashes; accounts that do not exist have rows like those that do.
+
+use std::time::Duration;
+
+use shop_api::ids::UserId;
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+
+use crate::domain::throttle::{ACCOUNT_BUDGET, LONGEST, wait_after};
+use crate::domain::token::SecretHash;
+
+/// The two keys that one attempt counts under.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    pub place: SecretHash,
+    pub account: SecretHash,
+}
+
+/// How long this place has to wait before it may try this account again; zero when it need not.
+pub async fn wait(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<Duration> {
+    let rows = sqlx::query!(
+        r#"SELECT key = $1 AS "is_place!", failures,
+                  extract(epoch FROM now() - last_failure_at)::float8 AS "age!",
+                  extract(epoch FROM now() - window_start)::float8 AS "window_age!",
+                  EXISTS (SELECT FROM known_places WHERE key = $1 AND last_seen_at > now() - interval '30 days')
+                      AS "known!"
+           FROM login_backoff WHERE key IN ($1, $2)"#,
+        attempt.place.as_bytes(),
+        attempt.account.as_bytes()
+    )
+    .fetch_all(db)
+    .await?;
+    let waits = rows.into_iter().map(|row| {
+        let failures = u32::try_from(row.failures).unwrap_or(u32::MAX);
+        if row.is_place {
+            wait_after(failures).saturating_sub(seconds(row.age))
+        } else if failures >= ACCOUNT_BUDGET && !row.known {
+            LONGEST.saturating_sub(seconds(row.window_age))
+        } else {
+            Duration::ZERO
+        }
+    });
+    Ok(waits.max().unwrap_or_default())
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// Counts a failure under both keys. A place begins anew after a day without one; an account every quarter of an
+/// hour.
+pub async fn failed(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO login_backoff AS b (key, failures) VALUES ($1, 1), ($2, 1)
+         ON CONFLICT (key) DO UPDATE SET last_failure_at = now(),
+             failures = CASE WHEN (b.key = $1 AND b.last_failure_at < now() - interval '1 day')
+                               OR (b.key = $2 AND b.window_start < now() - interval '15 minutes')
+                             THEN 1 ELSE b.failures + 1 END,
+             window_start = CASE WHEN b.key = $2 AND b.window_start < now() - interval '15 minutes'
+                                 THEN now() ELSE b.window_start END",
+        attempt.place.as_bytes(),
+        attempt.account.as_bytes()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgives this place its failures and remembers it. The account's failures elsewhere stay counted.
+pub async fn succeeded(tx: &mut PgConnection, attempt: &Attempt, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "WITH forgiven AS (DELETE FROM login_backoff WHERE key = $1)
+         INSERT INTO known_places (key, user_id) VALUES ($1, $2)
+         ON CONFLICT (key) DO UPDATE SET last_seen_at = now()",
+        attempt.place.as_bytes(),
+        user.uuid()
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Throws away what no decision needs any more.
+pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
+    let done =
+        sqlx::query!("DELETE FROM login_backoff WHERE last_failure_at < $1", older_than).execute(db).await?;
+    Ok(done.rows_affected())
+}

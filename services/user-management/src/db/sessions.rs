@@ -1,0 +1,157 @@
+//! Queries of sessions: one signed-in device each. A session row is locked before it is ended or refreshed, so that
+//! neither can slip past the other.
+
+use shop_api::ids::{SessionId, UserId};
+use shop_api::users::auth::Session;
+use sqlx::{PgConnection, PgExecutor};
+use time::{Duration, OffsetDateTime};
+
+use crate::domain::token::SecretHash;
+
+/// A session ends this long after it began, however busy it is.
+pub const ABSOLUTE: Duration = Duration::days(30);
+/// A session that is not refreshed for this long ends.
+pub const IDLE: Duration = Duration::days(14);
+
+/// Why a session ended, as the database knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Logout,
+    Revoked,
+    RefreshReuse,
+    PasswordChanged,
+    PasswordReset,
+    Disabled,
+    Deleted,
+}
+
+impl Ended {
+    /// The stable name, in the database and in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revoked => "revoked",
+            Self::RefreshReuse => "refresh_reuse",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// Who signs in, with what was just compared, and from where.
+pub struct Start<'a> {
+    pub user: UserId,
+    /// The hash that the password was found right for.
+    pub password_hash: &'a str,
+    pub user_agent: &'a str,
+    pub address: &'a str,
+    pub refresh: SecretHash,
+}
+
+/// Begins a session with its first refresh token. `None` when the account was disabled, or its password changed,
+/// while the password was being compared: the row is locked, so a reset ends this session too or forbids it.
+pub async fn start(
+    tx: &mut PgConnection,
+    start: &Start<'_>,
+) -> sqlx::Result<Option<(SessionId, OffsetDateTime)>> {
+    let now = OffsetDateTime::now_utc();
+    let row = sqlx::query!(
+        r#"WITH u AS (
+               SELECT id FROM users
+               WHERE id = $2 AND status = 'active' AND email_verified_at IS NOT NULL AND password_hash = $3 FOR SHARE
+           ), s AS (
+               INSERT INTO sessions (id, user_id, expires_at, ends_at, user_agent, address)
+               SELECT $1, id, $4, $5, $6, $7 FROM u RETURNING id
+           )
+           INSERT INTO refresh_tokens (hash, session_id) SELECT $8, id FROM s RETURNING session_id"#,
+        SessionId::new().uuid(),
+        start.user.uuid(),
+        start.password_hash,
+        now + IDLE,
+        now + ABSOLUTE,
+        start.user_agent,
+        start.address,
+        start.refresh.as_bytes()
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| (row.session_id.into(), now + IDLE)))
+}
+
+/// Live sessions of a user, the newest first.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    current: Option<SessionId>,
+) -> sqlx::Result<Vec<Session>> {
+    let rows = sqlx::query!(
+        "SELECT id, user_agent, address, created_at, last_used_at, expires_at FROM sessions
+         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now() ORDER BY id DESC LIMIT 1000",
+        user.uuid()
+    )
+    .fetch_all(db)
+    .await?;
+    let sessions = rows.into_iter().map(|row| Session {
+        id: row.id.into(),
+        current: current.is_some_and(|current| current.uuid() == row.id),
+        user_agent: row.user_agent,
+        address: row.address,
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+        expires_at: row.expires_at,
+    });
+    Ok(sessions.collect())
+}
+
+/// Ends one session of a user. True when it was alive.
+pub async fn revoke(
+    tx: &mut PgConnection,
+    user: UserId,
+    session: SessionId,
+    why: Ended,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE sessions SET revoked_at = now(), revoke_reason = $3
+         WHERE id = $2 AND user_id = $1 AND revoked_at IS NULL AND expires_at > now()",
+        user.uuid(),
+        session.uuid(),
+        why.as_str()
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends every session of a user but one, and says which were alive.
+pub async fn revoke_all(
+    tx: &mut PgConnection,
+    user: UserId,
+    except: Option<SessionId>,
+    why: Ended,
+) -> sqlx::Result<Vec<SessionId>> {
+    let ended = sqlx::query_scalar!(
+        "UPDATE sessions SET revoked_at = now(), revoke_reason = $3
+         WHERE user_id = $1 AND id IS DISTINCT FROM $2 AND revoked_at IS NULL AND expires_at > now() RETURNING id",
+        user.uuid(),
+        except.map(SessionId::uuid),
+        why.as_str()
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(ended.into_iter().map(SessionId::from).collect())
+}
+
+/// Throws away sessions that ended before `older_than`, and their refresh tokens with them; at most a thousand at
+/// a time, so that no statement is long.
+pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT 1000)",
+        older_than
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

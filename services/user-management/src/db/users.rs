@@ -1,0 +1,195 @@
+//! Queries of accounts as they sign in: registration, credentials, password, verified address. The profile is
+//! `db::profile`.
+
+use shop_api::Roles;
+use shop_api::ids::UserId;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use crate::domain::email::Email;
+
+/// What a registration met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registered {
+    pub id: UserId,
+    /// The address already has an account that was verified (or disabled): nothing was changed.
+    pub taken: bool,
+}
+
+/// Makes an account, or gives one that was never verified the new password: who reads the mailbox decides.
+/// The work is the same in every case, so that its time tells nothing.
+pub async fn register(
+    tx: &mut PgConnection,
+    email: &Email,
+    password_hash: &str,
+    display_name: &str,
+) -> sqlx::Result<Registered> {
+    let row = sqlx::query!(
+        r#"INSERT INTO users AS u (id, email, password_hash, display_name) VALUES ($1, $2, $3, $4)
+           ON CONFLICT (email) DO UPDATE SET
+               password_hash = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
+                                    THEN excluded.password_hash ELSE u.password_hash END,
+               display_name  = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
+                                    THEN excluded.display_name ELSE u.display_name END
+           RETURNING id, email_verified_at IS NOT NULL OR status <> 'active' AS "taken!""#,
+        UserId::new().uuid(),
+        email.as_str(),
+        password_hash,
+        display_name
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Registered { id: row.id.into(), taken: row.taken })
+}
+
+/// The account of this address, whatever its state; a fresh id when there is none, so that callers go on alike.
+pub async fn id_or_fresh(db: impl PgExecutor<'_>, email: &Email) -> sqlx::Result<UserId> {
+    let id = sqlx::query_scalar!("SELECT id FROM users WHERE email = $1", email.as_str())
+        .fetch_optional(db)
+        .await?;
+    Ok(id.map_or_else(UserId::new, UserId::from))
+}
+
+/// What signing in compares with.
+pub struct Credentials {
+    pub id: UserId,
+    pub email: String,
+    pub password_hash: String,
+    pub verified: bool,
+    pub active: bool,
+    pub roles: Roles,
+    /// A confirmed second factor exists.
+    pub two_factor: bool,
+}
+
+struct Row {
+    id: Uuid,
+    email: String,
+    password_hash: String,
+    verified: bool,
+    active: bool,
+    roles: Vec<String>,
+    two_factor: bool,
+}
+
+impl From<Row> for Credentials {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id.into(),
+            email: row.email,
+            password_hash: row.password_hash,
+            verified: row.verified,
+            active: row.active,
+            roles: Roles::from_names(row.roles.iter().map(String::as_str)),
+            two_factor: row.two_factor,
+        }
+    }
+}
+
+/// By e-mail address. A deleted account has none.
+pub async fn credentials_by_email(
+    db: impl PgExecutor<'_>,
+    email: &Email,
+) -> sqlx::Result<Option<Credentials>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT u.id, u.email AS "email!", u.password_hash AS "password_hash!",
+                  u.email_verified_at IS NOT NULL AS "verified!", u.status = 'active' AS "active!", u.roles,
+                  t.confirmed_at IS NOT NULL AS "two_factor!"
+           FROM users u LEFT JOIN totp t ON t.user_id = u.id WHERE u.email = $1"#,
+        email.as_str()
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Credentials::from))
+}
+
+/// By id; none for a deleted account.
+pub async fn credentials(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<Credentials>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT u.id, u.email AS "email!", u.password_hash AS "password_hash!",
+                  u.email_verified_at IS NOT NULL AS "verified!", u.status = 'active' AS "active!", u.roles,
+                  t.confirmed_at IS NOT NULL AS "two_factor!"
+           FROM users u LEFT JOIN totp t ON t.user_id = u.id WHERE u.id = $1 AND u.status <> 'deleted'"#,
+        user.uuid()
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Credentials::from))
+}
+
+/// Sets a new password and counts the address as proved when the change came through its mailbox.
+pub async fn set_password(
+    tx: &mut PgConnection,
+    user: UserId,
+    password_hash: &str,
+    through_mailbox: bool,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE users SET password_hash = $2, password_changed_at = now(), updated_at = now(), version = version + 1,
+                email_verified_at = CASE WHEN $3 THEN COALESCE(email_verified_at, now()) ELSE email_verified_at END
+         WHERE id = $1 AND status = 'active'",
+        user.uuid(),
+        password_hash,
+        through_mailbox
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Puts the same password under newer parameters, unless it was changed meanwhile.
+pub async fn upgrade_hash(db: impl PgExecutor<'_>, user: UserId, old: &str, new: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        user.uuid(),
+        old,
+        new
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Counts the address as proved. True when it was not before.
+pub async fn verify(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE users SET email_verified_at = now(), updated_at = now(), version = version + 1
+         WHERE id = $1 AND email_verified_at IS NULL AND status = 'active'",
+        user.uuid()
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Moves an account to another address; the one before, or `None` when the address belongs to somebody else.
+///
+/// # Errors
+/// `RowNotFound` when the account is not active any more.
+pub async fn change_email(tx: &mut PgConnection, user: UserId, email: &str) -> sqlx::Result<Option<String>> {
+    let before = sqlx::query_scalar!(
+        r#"SELECT email AS "email!" FROM users WHERE id = $1 AND status = 'active' FOR UPDATE"#,
+        user.uuid()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let done = sqlx::query!(
+        "UPDATE users SET email = $2, email_verified_at = now(), updated_at = now(), version = version + 1
+         WHERE id = $1 AND NOT EXISTS (SELECT FROM users WHERE email = $2)",
+        user.uuid(),
+        email
+    )
+    .execute(tx)
+    .await?;
+    Ok((done.rows_affected() == 1).then_some(before))
+}
+
+/// Counts a change of what the account shows that is kept in another table.
+pub async fn touch(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE users SET version = version + 1, updated_at = now() WHERE id = $1", user.uuid())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
