@@ -1,0 +1,192 @@
+//! Laws about how services fit together: dependencies, ports, databases, hosts, variables.
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+use std::hash::Hash;
+use std::ops::Range;
+
+use super::{Findings, everywhere};
+use crate::problem::did_you_mean;
+use crate::resolved::{Resolved, Service};
+use crate::types::ServiceName;
+
+pub(super) fn dependencies_exist(environments: &[Resolved], found: &mut Findings<'_>) {
+    for (environment, service) in everywhere(environments) {
+        let known = || environment.services.keys().map(ServiceName::as_str);
+        for missing in service.depends_on.iter().filter(|name| !environment.services.contains_key(*name)) {
+            let hint = match did_you_mean(missing.as_str(), known()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known: {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("`{}` depends on `{missing}`, which does not exist", service.name);
+            found.broken(service.depends_on.span(), message, "unknown service", hint);
+        }
+    }
+}
+
+pub(super) fn dependencies_have_no_cycle(environments: &[Resolved], found: &mut Findings<'_>) {
+    for (environment, service) in everywhere(environments) {
+        let mut path = vec![service.name.clone()];
+        // Each circle is told once, by its first name in the alphabet.
+        if leads_back(environment, service, &mut path, &mut HashSet::new())
+            && path.iter().min() == Some(&service.name)
+        {
+            let names: Vec<&str> = path.iter().map(ServiceName::as_str).collect();
+            let message = format!("services depend on each other in a circle: {}", names.join(" → "));
+            let hint = "take one edge away; events carry what must flow back".to_owned();
+            found.broken(service.depends_on.span(), message, "a circle", hint);
+        }
+    }
+}
+
+/// Whether the edges from `at` lead back to the first service of `path`; if so `path` is the circle.
+fn leads_back<'a>(
+    environment: &'a Resolved,
+    at: &'a Service,
+    path: &mut Vec<ServiceName>,
+    seen: &mut HashSet<&'a ServiceName>,
+) -> bool {
+    for next in &at.depends_on.value {
+        path.push(next.clone());
+        if *next == path[0] {
+            return true;
+        }
+        if let Some(service) = environment.services.get(next)
+            && seen.insert(next)
+            && leads_back(environment, service, path, seen)
+        {
+            return true;
+        }
+        path.pop();
+    }
+    false
+}
+
+pub(super) fn ports_are_distinct(environments: &[Resolved], found: &mut Findings<'_>) {
+    for environment in environments {
+        let mut taken = Taken::default();
+        for service in environment.services.values() {
+            for (key, port) in [("port", &service.port), ("admin_port", &service.admin_port)] {
+                let owner = format!("`{key}` of `{}`", service.name);
+                taken.claim(port.value, owner, port.span(), "choose a free port", found);
+            }
+        }
+    }
+}
+
+pub(super) fn databases_are_distinct(environments: &[Resolved], found: &mut Findings<'_>) {
+    for environment in environments {
+        let mut taken = Taken::default();
+        for service in environment.services.values() {
+            if let Some(database) = &service.database {
+                let owner = format!("`database` of `{}`", service.name);
+                let hint = "each service owns its data; others ask it";
+                taken.claim(&database.value, owner, database.span(), hint, found);
+            }
+        }
+    }
+}
+
+pub(super) fn paths_are_distinct(environments: &[Resolved], found: &mut Findings<'_>) {
+    for environment in environments {
+        let mut taken = Taken::default();
+        for service in environment.services.values() {
+            let owner = format!("`path` of `{}`", service.name);
+            taken.claim(&service.path.value, owner, service.path.span(), "one folder is one service", found);
+        }
+    }
+}
+
+pub(super) fn hosts_are_unique(environments: &[Resolved], found: &mut Findings<'_>) {
+    let mut taken = Taken::default();
+    for (environment, service) in everywhere(environments) {
+        if let Some(host) = &service.host {
+            let owner = format!("`host` of `{}` in `{}`", service.name, environment.environment);
+            let hint = "set host in [service.<name>.environment.<name>]";
+            taken.claim(&host.value, owner, host.span(), hint, found);
+        }
+    }
+}
+
+/// Who has claimed what may be claimed once.
+#[derive(Debug)]
+struct Taken<T>(HashMap<T, String>);
+
+impl<T> Default for Taken<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Hash + Eq + Display> Taken<T> {
+    fn claim(&mut self, what: T, owner: String, span: Range<usize>, hint: &str, found: &mut Findings<'_>) {
+        match self.0.get(&what) {
+            Some(first) => {
+                let message = format!("{what} is both the {first} and the {owner}").replace("the `", "`");
+                found.broken(span, message, "already taken", hint.to_owned());
+            }
+            None => {
+                self.0.insert(what, owner);
+            }
+        }
+    }
+}
+
+pub(super) fn secrets_are_files(environments: &[Resolved], found: &mut Findings<'_>) {
+    for (_, service) in everywhere(environments) {
+        for (variable, secret) in &service.secrets.value {
+            if !variable.as_str().ends_with("_FILE") && !variable.as_str().ends_with("_DIR") {
+                let message =
+                    format!("the secret `{secret}` would be handed over in the variable {variable}");
+                let hint = format!("secrets are files: name the variable {variable}_FILE");
+                found.broken(service.secrets.span(), message, "not a file", hint);
+            }
+        }
+    }
+}
+
+pub(super) fn env_holds_no_secret(environments: &[Resolved], found: &mut Findings<'_>) {
+    const WORDS: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE", "CREDENTIAL"];
+    for (_, service) in everywhere(environments) {
+        for (variable, value) in &service.env.value {
+            let named_like_one = variable.as_str().split('_').any(|word| WORDS.contains(&word));
+            if named_like_one || has_password(value.as_str()) {
+                let message = format!("`env.{variable}` looks like a secret");
+                let hint =
+                    "list it under `secrets` as a file; the value never stands in this file".to_owned();
+                found.broken(service.env.span(), message, "holds a secret", hint);
+            }
+        }
+    }
+}
+
+/// Whether `value` is a URL with a password: `scheme://user:password@host`.
+fn has_password(value: &str) -> bool {
+    let after_scheme = value.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+pub(super) fn env_sets_nothing_of_ours(environments: &[Resolved], found: &mut Findings<'_>) {
+    /// What dev, compose and Kubernetes set for every service from the rest of the file.
+    const OURS: [&str; 7] = [
+        "PUBLIC_ADDR",
+        "ADMIN_ADDR",
+        "ADDR_FILE",
+        "DATABASE_URL",
+        "MIGRATE_DATABASE_URL",
+        "SHOP_ENV",
+        "PROTECTED",
+    ];
+    for (_, service) in everywhere(environments) {
+        for variable in service.env.keys().filter(|variable| OURS.contains(&variable.as_str())) {
+            let message = format!("`env.{variable}` is set by the platform");
+            let hint = "take it away: it follows from port, database and environment".to_owned();
+            found.broken(service.env.span(), message, "not yours to set", hint);
+        }
+        for variable in service.env.keys().filter(|variable| service.secrets.contains_key(*variable)) {
+            let message = format!("`env.{variable}` is also the name of a secret's file");
+            let hint = "take it away: the platform sets it to where the secret is mounted".to_owned();
+            found.broken(service.env.span(), message, "set twice", hint);
+        }
+    }
+}

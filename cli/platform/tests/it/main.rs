@@ -1,0 +1,2 @@
+//! The tests of shop-platform: one binary, a module a concern.
+mod real;
