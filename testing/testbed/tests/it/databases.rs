@@ -1,0 +1,73 @@
+//! Databases of tests, and the server of one test.
+
+use shop_testbed::{PREFIX, PrivatePostgres, parts, up};
+
+use super::Cache;
+
+#[tokio::test]
+async fn a_scratch_database_has_the_migrations_in_order() {
+    let cache = Cache::new();
+    let folder = cache.0.path().join("migrations");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("0002_rows.sql"), "insert into t values (1); insert into t values (2);")
+        .unwrap();
+    std::fs::write(folder.join("0001_table.sql"), "create table t (n int);").unwrap();
+    std::fs::write(folder.join("README.md"), "not a migration").unwrap();
+    let folder = folder.to_str().unwrap();
+    let output = cache.program(&["scratch", "--migrations", folder]).assert().success();
+    let made: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let (client, connection) =
+        tokio_postgres::connect(made["url"].as_str().unwrap(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let count: i64 = client.query_one("select count(*) from t", &[]).await.unwrap().get(0);
+    assert_eq!(count, 2);
+
+    cache.program(&["drop", made["database"].as_str().unwrap()]).assert().success();
+    assert!(client.simple_query("select 1").await.is_err());
+}
+
+#[tokio::test]
+async fn a_broken_migration_is_named_and_its_database_goes() {
+    let cache = Cache::new();
+    let folder = cache.0.path().join("migrations");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("0001_broken.sql"), "create table t (n nonsense);").unwrap();
+    let output = cache.program(&["scratch", "--migrations", folder.to_str().unwrap()]).assert().failure();
+    let text = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(text.contains("0001_broken.sql") && text.contains("nonsense"), "{text}");
+
+    up(&parts::Postgres, &cache.bed()).await.unwrap();
+    let output = cache.program(&["up", "postgres", "--output", "json"]).assert().success();
+    let up: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let password = std::fs::read_to_string(up[0]["password_file"].as_str().unwrap()).unwrap();
+    let url = up[0]["url"].as_str().unwrap().replace("postgres@", &format!("postgres:{password}@"));
+    let server = shop_testbed::Server::new(url.parse().unwrap());
+    let client = server.connect().await.unwrap();
+    let left: i64 = client
+        .query_one("select count(*) from pg_database where starts_with(datname, $1)", &[&PREFIX])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(left, 0);
+    assert!(server.drop("postgres").await.unwrap_err().to_string().contains("will not touch"));
+}
+
+#[tokio::test]
+async fn a_private_server_is_killed_and_comes_back_with_its_data() {
+    let mut postgres = PrivatePostgres::start().await.unwrap();
+    let server = postgres.server();
+    let database = server.create("kept").await.unwrap();
+    for kill in [true, false] {
+        if kill {
+            postgres.kill().await.unwrap();
+        } else {
+            postgres.stop().await.unwrap();
+        }
+        assert!(server.connect().await.is_err());
+        postgres.restart().await.unwrap();
+        let url = server.url(&database);
+        let _connection = tokio_postgres::connect(url.as_str(), tokio_postgres::NoTls).await.unwrap();
+    }
+    drop(postgres);
+    assert!(server.connect().await.is_err());
+}
