@@ -6,6 +6,9 @@ CREATE TABLE users (
     id                  uuid        PRIMARY KEY,
     email               text        UNIQUE CHECK (email = lower(email) AND length(email) <= 254),
     email_verified_at   timestamptz,
+    -- The address asked for, until the mail sent there is answered: here, not in the mail queue, so that it is
+    -- exported and erased with the account.
+    pending_email       text        CHECK (pending_email = lower(pending_email) AND length(pending_email) <= 254),
     password_hash       text,
     password_changed_at timestamptz NOT NULL DEFAULT now(),
     status              text        NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled', 'deleted')),
@@ -21,10 +24,15 @@ CREATE TABLE users (
     deleted_at          timestamptz,
     -- A deleted account keeps its id (orders point to it) and nothing about the person.
     CHECK (status = 'deleted' OR (email IS NOT NULL AND password_hash IS NOT NULL)),
-    CHECK (status <> 'deleted' OR (email IS NULL AND password_hash IS NULL AND phone IS NULL AND display_name = ''))
+    CHECK (status <> 'deleted' OR (email IS NULL AND pending_email IS NULL AND password_hash IS NULL AND phone IS NULL
+                                   AND display_name = ''))
 );
 CREATE INDEX users_email_prefix ON users (email text_pattern_ops);
-CREATE INDEX users_admins ON users (id) WHERE 'admin' = ANY (roles) AND status = 'active';
+CREATE INDEX users_name_prefix ON users (lower(display_name) text_pattern_ops);
+-- Few are not active and few are more than customers: what administrators list stays short at any number of users.
+CREATE INDEX users_not_active ON users (status, id) WHERE status <> 'active';
+CREATE INDEX users_support ON users (id) WHERE 'support' = ANY (roles);
+CREATE INDEX users_admin ON users (id) WHERE 'admin' = ANY (roles);
 
 CREATE TABLE sessions (
     id            uuid        PRIMARY KEY,

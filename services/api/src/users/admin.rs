@@ -1,14 +1,17 @@
-//! Wire types of administration: search, roles, audit log, service clients. No rule is kept here.
+//! Wire types of administration: search, roles, audit log, service clients; and the rules of their fields. Who may do
+//! what is decided by the service.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::AccountRole;
 use super::profile::UserStatus;
+use super::{AccountRole, rules};
 use crate::access::{Permission, Role};
 use crate::ids::{AuditId, ClientId, UserId};
+use crate::page::MAX_LIMIT;
+use crate::{Validate, Violations};
 
 /// What to search for. Filters narrow each other; none lists everybody, oldest first.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -32,8 +35,26 @@ pub struct UserQuery {
     #[param(nullable = false, minimum = 1, maximum = 100, example = 20)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
-    #[param(nullable = false, max_length = 1000)]
+    #[param(nullable = false, min_length = 1, max_length = 1024)]
     pub cursor: Option<String>,
+}
+
+impl Validate for UserQuery {
+    fn validate(&self, v: &mut Violations) {
+        if let Some(q) = &self.q {
+            rules::filled_line(v, "?q", q, rules::NAME_MAX);
+        }
+        page(v, self.limit, self.cursor.as_deref());
+    }
+}
+
+fn page(v: &mut Violations, limit: Option<u32>, cursor: Option<&str>) {
+    if let Some(limit) = limit {
+        v.range("?limit", limit, 1, MAX_LIMIT);
+    }
+    if let Some(cursor) = cursor {
+        v.length("?cursor", cursor, 1, 1024);
+    }
 }
 
 /// A user as an administrator sees it in a list.
@@ -91,6 +112,12 @@ pub struct DisableUser {
     pub reason: String,
 }
 
+impl Validate for DisableUser {
+    fn validate(&self, v: &mut Violations) {
+        rules::filled_line(v, "/reason", &self.reason, 500);
+    }
+}
+
 /// The whole set of roles a user shall have.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -100,10 +127,18 @@ pub struct SetRoles {
     pub roles: Vec<AccountRole>,
 }
 
+impl Validate for SetRoles {
+    fn validate(&self, v: &mut Violations) {
+        v.range("/roles", self.roles.len(), 1, 3);
+    }
+}
+
 /// A role and what it may do.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RoleInfo {
     pub role: Role,
+    /// What it is for.
+    pub about: String,
     pub permissions: Vec<Permission>,
 }
 
@@ -117,6 +152,8 @@ pub struct RoleList {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PermissionInfo {
     pub permission: Permission,
+    /// What it is for.
+    pub about: String,
     pub granted_by: Vec<Role>,
 }
 
@@ -135,19 +172,27 @@ pub struct AuditQuery {
     #[param(nullable = false, value_type = Option<UserId>, inline)]
     pub user: Option<UserId>,
     /// One action, for example `user.disabled`.
-    #[param(
-        nullable = false,
-        max_length = 60,
-        pattern = "^[a-z_]+([.][a-z_]+)*$",
-        example = "user.disabled"
-    )]
+    #[param(nullable = false, max_length = 60, pattern = "^[a-z_]+[.][a-z_]+$", example = "user.disabled")]
     pub action: Option<String>,
     /// How many a page holds.
     #[param(nullable = false, minimum = 1, maximum = 100, example = 20)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
-    #[param(nullable = false, max_length = 1000)]
+    #[param(nullable = false, min_length = 1, max_length = 1024)]
     pub cursor: Option<String>,
+}
+
+impl Validate for AuditQuery {
+    fn validate(&self, v: &mut Violations) {
+        if let Some(action) = &self.action {
+            let word =
+                |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let fits = action.len() <= 60
+                && action.split_once('.').is_some_and(|(noun, verb)| word(noun) && word(verb));
+            v.check(fits, "?action", "malformed", "must be an action like user.disabled");
+        }
+        page(v, self.limit, self.cursor.as_deref());
+    }
 }
 
 /// One line of the audit log. It is never changed or removed.
@@ -180,8 +225,17 @@ pub struct AuditEntry {
 #[schema(example = json!({ "name": "order-management" }))]
 pub struct NewClient {
     /// Unique among living clients.
-    #[schema(min_length = 2, max_length = 60, pattern = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+    #[schema(pattern = "^[a-z][a-z0-9-]{1,62}$")]
     pub name: String,
+}
+
+impl Validate for NewClient {
+    fn validate(&self, v: &mut Violations) {
+        let fits = (2..=63).contains(&self.name.len())
+            && self.name.starts_with(|c: char| c.is_ascii_lowercase())
+            && self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        v.check(fits, "/name", "malformed", "must be a name like order-management");
+    }
 }
 
 /// A service client, without its secrets.

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::ids::SessionId;
+use crate::{Validate, Violations};
 
 /// Asks for an account. The answer is the same whether or not the address has one already.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -236,4 +237,93 @@ pub struct RemoveTotp {
 #[schema(example = json!({ "recovery_codes": ["7K3M-ZQ9T-X4B2-W8HN"] }))]
 pub struct RecoveryCodes {
     pub recovery_codes: Vec<String>,
+}
+
+/// Most characters of a password and of an opaque token: bounds on what is looked at, not the rules of a new password.
+const PASSWORD: usize = 256;
+const TOKEN: usize = 128;
+
+impl Validate for Register {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/email", &self.email, 3, 254);
+        v.length("/password", &self.password, 1, PASSWORD);
+        v.length("/display_name", &self.display_name, 0, 100);
+        let plain = !self.display_name.chars().any(char::is_control);
+        v.check(plain, "/display_name", "control_character", "has a line break or another control character");
+    }
+}
+
+impl Validate for EmailOnly {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/email", &self.email, 3, 254);
+    }
+}
+
+impl Validate for MailToken {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/token", &self.token, 1, TOKEN);
+    }
+}
+
+impl Validate for ResetPassword {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/token", &self.token, 1, TOKEN);
+        v.length("/new_password", &self.new_password, 1, PASSWORD);
+    }
+}
+
+impl Validate for Login {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/email", &self.email, 3, 254);
+        v.length("/password", &self.password, 1, PASSWORD);
+        if let Some(code) = &self.totp_code {
+            digits(v, "/totp_code", code);
+        }
+        if let Some(code) = &self.recovery_code {
+            v.length("/recovery_code", code, 1, 64);
+        }
+        let one = self.totp_code.is_none() || self.recovery_code.is_none();
+        v.check(one, "/recovery_code", "one_of_two", "is one way and totp_code another: send one of them");
+    }
+}
+
+impl Validate for Refresh {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/refresh_token", &self.refresh_token, 1, TOKEN);
+    }
+}
+
+impl Validate for TokenRequest {
+    fn validate(&self, v: &mut Violations) {
+        if let Some(id) = &self.client_id {
+            v.length("/client_id", id, 1, 64);
+        }
+        if let Some(secret) = &self.client_secret {
+            v.length("/client_secret", secret, 1, TOKEN);
+        }
+    }
+}
+
+impl Validate for ConfirmPassword {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/password", &self.password, 1, PASSWORD);
+    }
+}
+
+impl Validate for TotpCode {
+    fn validate(&self, v: &mut Violations) {
+        digits(v, "/code", &self.code);
+    }
+}
+
+impl Validate for RemoveTotp {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/password", &self.password, 1, PASSWORD);
+        v.length("/code", &self.code, 1, 64);
+    }
+}
+
+fn digits(v: &mut Violations, pointer: &str, code: &str) {
+    let six = code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit());
+    v.check(six, pointer, "malformed", "must be six digits");
 }

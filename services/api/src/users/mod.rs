@@ -1,7 +1,9 @@
-//! Wire types of user-management, one file a part. No rule is kept here.
+//! Wire types of user-management, one file a part, with the rules that the bare types do not hold.
 
 pub mod admin;
+pub mod auth;
 pub mod profile;
+mod rules;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

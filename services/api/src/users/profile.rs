@@ -1,14 +1,17 @@
-//! Wire types of a user's own account: profile, e-mail, password, addresses, export.
+//! Wire types of a user’s own account: profile, e-mail, password, addresses, export; and the rules of their fields.
 //!
-//! Shapes and their documented bounds only; the rules themselves are kept in user-management's `domain/`.
+//! What needs the database or a secret (is the password right, is the address taken) is decided by the service.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::AccountRole;
+use super::admin::AuditEntry;
+use super::auth::Session;
+use super::{AccountRole, rules};
 use crate::country::Country;
 use crate::ids::{AddressId, UserId};
+use crate::{Validate, Violations};
 
 /// Where an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -92,6 +95,20 @@ pub struct UpdateProfile {
     pub locale: Option<String>,
 }
 
+impl Validate for UpdateProfile {
+    fn validate(&self, v: &mut Violations) {
+        if let Some(name) = &self.display_name {
+            rules::line(v, "/display_name", name, rules::NAME_MAX);
+        }
+        if let Some(Some(number)) = &self.phone {
+            rules::phone(v, "/phone", number);
+        }
+        if let Some(locale) = &self.locale {
+            rules::locale(v, "/locale", locale);
+        }
+    }
+}
+
 /// Present and not `null`.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
@@ -100,15 +117,6 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<
 /// Present, and perhaps `null`: "take it away" is not "leave it".
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(d).map(Some)
-}
-
-/// Closes the account for good.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "password": "correct horse battery staple" }))]
-pub struct DeleteAccount {
-    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
-    pub password: String,
 }
 
 /// A new password in place of the present one.
@@ -123,6 +131,12 @@ pub struct ChangePassword {
     pub new_password: String,
 }
 
+impl Validate for ChangePassword {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/current_password", &self.current_password, 1, 256);
+    }
+}
+
 /// Asks for another e-mail address; it takes effect when the mail sent there was answered.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +146,12 @@ pub struct ChangeEmail {
     pub email: String,
     #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
     pub password: String,
+}
+
+impl Validate for ChangeEmail {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/password", &self.password, 1, 256);
+    }
 }
 
 /// A postal address as its owner writes it.
@@ -185,6 +205,21 @@ pub struct AddressInput {
     pub is_default: bool,
 }
 
+impl Validate for AddressInput {
+    fn validate(&self, v: &mut Violations) {
+        rules::line(v, "/label", &self.label, 50);
+        rules::filled_line(v, "/recipient", &self.recipient, 100);
+        rules::filled_line(v, "/line1", &self.line1, 200);
+        rules::line(v, "/line2", &self.line2, 200);
+        rules::filled_line(v, "/city", &self.city, 100);
+        rules::line(v, "/region", &self.region, 100);
+        rules::line(v, "/postal_code", &self.postal_code, 20);
+        if let Some(number) = &self.phone {
+            rules::phone(v, "/phone", number);
+        }
+    }
+}
+
 /// A saved address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
@@ -215,4 +250,41 @@ pub struct Address {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AddressList {
     pub items: Vec<Address>,
+}
+
+/// How an account is protected.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Security {
+    #[serde(with = "time::serde::rfc3339")]
+    pub password_changed_at: OffsetDateTime,
+    /// Since when signing in asks for a TOTP code.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub two_factor_since: Option<OffsetDateTime>,
+    /// Recovery codes that were not used yet.
+    pub recovery_codes_left: i64,
+    /// An address that was asked for and not proved yet.
+    pub pending_email: Option<String>,
+    /// When the account was last used from each network it is known at; of the networks only hashes are kept.
+    pub known_places: Vec<KnownPlace>,
+}
+
+/// A network from which the account signed in before.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct KnownPlace {
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_seen_at: OffsetDateTime,
+}
+
+/// Everything that is held about a user here. What cannot be told apart from random bytes (hashes of passwords and
+/// tokens, the sealed second factor) is named and left out.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Export {
+    #[serde(with = "time::serde::rfc3339")]
+    pub exported_at: OffsetDateTime,
+    pub account: Account,
+    pub security: Security,
+    pub addresses: Vec<Address>,
+    pub sessions: Vec<Session>,
+    /// The audit log as far as it tells of this user, newest first.
+    pub activity: Vec<AuditEntry>,
 }

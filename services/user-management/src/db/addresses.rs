@@ -1,13 +1,11 @@
-//! Every query of a user's addresses. Writers lock the owner's row first: the bound on their number and the
-//! single default hold however many requests come at once.
+//! Every query of a user's addresses. Who writes calls [`lock`] first: the bound on their number, the single default
+//! and the version that was compared hold however many requests come at once.
 
 use shop_api::ids::{AddressId, UserId};
 use shop_api::users::profile::{Address, AddressInput};
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-use super::Edit;
 
 /// How many addresses a user may keep.
 pub const MOST: i64 = 50;
@@ -85,16 +83,22 @@ pub async fn get(
     .transpose()
 }
 
+/// Keeps other writers of this user's addresses away until the end of the transaction.
+pub async fn lock(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user.uuid()).fetch_one(tx).await?;
+    Ok(())
+}
+
 /// Saves a new one; `None` when the user has [`MOST`] already. The first is the default.
 pub async fn insert(
     tx: &mut PgConnection,
     user: UserId,
     new: &AddressInput,
 ) -> sqlx::Result<Option<(Address, i64)>> {
-    lock_owner(tx, user).await?;
-    let held = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM addresses WHERE user_id = $1"#, user.uuid())
-        .fetch_one(&mut *tx)
-        .await?;
+    let held =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM addresses WHERE user_id = $1"#, user.uuid())
+            .fetch_one(&mut *tx)
+            .await?;
     if held >= MOST {
         return Ok(None);
     }
@@ -128,20 +132,13 @@ pub async fn insert(
     .map(Some)
 }
 
-/// Writes all fields anew if the version is still `expected`. The default stays the default until another is made
-/// it, so that there is always one.
+/// Writes all fields anew. The default stays the default until another is made it, so that there is always one.
 pub async fn replace(
     tx: &mut PgConnection,
     user: UserId,
     id: AddressId,
-    expected: i64,
     new: &AddressInput,
-) -> sqlx::Result<Edit<(Address, i64)>> {
-    lock_owner(tx, user).await?;
-    let Some((_, version)) = get(&mut *tx, user, id).await? else { return Ok(Edit::Missing) };
-    if version != expected {
-        return Ok(Edit::Stale);
-    }
+) -> sqlx::Result<(Address, i64)> {
     if new.is_default {
         take_default_from_others(tx, user, Some(id)).await?;
     }
@@ -169,23 +166,18 @@ pub async fn replace(
     .fetch_one(&mut *tx)
     .await?
     .address()
-    .map(Edit::Done)
 }
 
-/// Removes one if its version is still `expected`. When it was the default, the oldest left becomes it.
-pub async fn delete(
-    tx: &mut PgConnection,
-    user: UserId,
-    id: AddressId,
-    expected: i64,
-) -> sqlx::Result<Edit<()>> {
-    lock_owner(tx, user).await?;
-    let Some((address, version)) = get(&mut *tx, user, id).await? else { return Ok(Edit::Missing) };
-    if version != expected {
-        return Ok(Edit::Stale);
-    }
-    sqlx::query!("DELETE FROM addresses WHERE id = $1", id.uuid()).execute(&mut *tx).await?;
-    if address.is_default {
+/// Removes one. When it was the default, the oldest left becomes it.
+pub async fn delete(tx: &mut PgConnection, user: UserId, id: AddressId) -> sqlx::Result<()> {
+    let was_default = sqlx::query_scalar!(
+        "DELETE FROM addresses WHERE id = $1 AND user_id = $2 RETURNING is_default",
+        id.uuid(),
+        user.uuid()
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if was_default == Some(true) {
         sqlx::query!(
             "UPDATE addresses SET is_default = true, version = version + 1, updated_at = now()
              WHERE id = (SELECT id FROM addresses WHERE user_id = $1 ORDER BY id LIMIT 1)",
@@ -194,11 +186,6 @@ pub async fn delete(
         .execute(&mut *tx)
         .await?;
     }
-    Ok(Edit::Done(()))
-}
-
-async fn lock_owner(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user.uuid()).fetch_one(tx).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use shop_api::users::admin::{UserDetail, UserSummary};
 use shop_api::users::profile::UserStatus;
 use sqlx::{PgConnection, PgExecutor};
 
+use super::plan_for_values;
 use super::profile::{known_roles, known_status};
 
 /// What to look for; absent filters match everybody.
@@ -56,12 +57,6 @@ pub async fn search(tx: &mut PgConnection, search: &Search) -> sqlx::Result<Vec<
             created_at: row.created_at,
         })
         .collect())
-}
-
-/// For the rest of the transaction statements are planned for their values instead of for any.
-pub(super) async fn plan_for_values(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").fetch_one(tx).await?;
-    Ok(())
 }
 
 /// A LIKE pattern for what begins with `text`, whatever signs are in it.

@@ -4,105 +4,79 @@
 use serde_json::Value;
 use shop_api::ids::{AuditId, UserId};
 use shop_api::users::admin::AuditEntry;
-use sqlx::PgExecutor;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Who acted, and in which request.
-#[derive(Debug, Clone, Default)]
-pub struct By {
-    kind: Kind,
-    actor: Option<Uuid>,
-    request_id: String,
-    place: String,
-}
+use super::plan_for_values;
 
-#[derive(Debug, Clone, Copy, Default)]
-enum Kind {
-    User,
-    Service,
+/// Who acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A person, signed in.
+    User(Uuid),
+    /// A service client.
+    Service(Uuid),
+    /// Someone at the command line of the service.
     Operator,
-    #[default]
+    /// The service itself, or somebody who has not proved who they are.
     System,
 }
 
-impl By {
-    /// A person through the API; `None` while nobody is signed in.
-    pub fn user(actor: Option<UserId>, request_id: impl Into<String>, place: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::User,
-            actor: actor.map(|id| id.uuid()),
-            request_id: request_id.into(),
-            place: place.into(),
-        }
-    }
-
-    /// A service client through the API.
-    pub fn service(client: Uuid, request_id: impl Into<String>, place: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::Service,
-            actor: Some(client),
-            request_id: request_id.into(),
-            place: place.into(),
-        }
-    }
-
-    /// Someone at the command line of the service.
-    pub fn operator() -> Self {
-        Self { kind: Kind::Operator, ..Self::default() }
-    }
-
-    /// The service itself.
-    pub fn system() -> Self {
-        Self::default()
-    }
-
-    fn kind(&self) -> &'static str {
-        match self.kind {
-            Kind::User => "user",
-            Kind::Service => "service",
-            Kind::Operator => "operator",
-            Kind::System => "system",
-        }
-    }
+/// One entry to be written.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    /// `noun.verb`, as the table checks.
+    pub action: &'static str,
+    pub actor: Actor,
+    /// Whom or what it happened to.
+    pub subject: Option<Uuid>,
+    pub request_id: &'a str,
+    /// The network the request came from (`throttle::place_label`).
+    pub place: String,
+    pub data: Value,
 }
 
-/// Writes one entry. `action` is `noun.verb`, as the table checks.
-pub async fn write(
-    db: impl PgExecutor<'_>,
-    by: &By,
-    action: &str,
-    subject: Option<Uuid>,
-    data: Value,
-) -> sqlx::Result<()> {
+/// Writes one entry.
+pub async fn record(conn: &mut PgConnection, entry: &Entry<'_>) -> sqlx::Result<()> {
+    let (kind, actor) = match entry.actor {
+        Actor::User(id) => ("user", Some(id)),
+        Actor::Service(id) => ("service", Some(id)),
+        Actor::Operator => ("operator", None),
+        Actor::System => ("system", None),
+    };
     sqlx::query!(
         "INSERT INTO audit_log (id, action, actor_kind, actor, subject, request_id, place, data)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         AuditId::new().uuid(),
-        action,
-        by.kind(),
-        by.actor,
-        subject,
-        by.request_id,
-        by.place,
-        data
+        entry.action,
+        kind,
+        actor,
+        entry.subject,
+        entry.request_id,
+        entry.place,
+        entry.data
     )
-    .execute(db)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// Entries about `user` or made by it, and of `action`, newest first, older than `before`.
-/// The two halves of "about or by" are asked apart, so that each walks its own index from the end.
+/// The two halves of "about or by" are asked apart and planned for their values, so that each walks its own index
+/// from the end.
 pub async fn list(
-    db: impl PgExecutor<'_>,
+    tx: &mut PgConnection,
     user: Option<UserId>,
     action: Option<&str>,
     before: Option<AuditId>,
     limit: i64,
 ) -> sqlx::Result<Vec<AuditEntry>> {
+    plan_for_values(tx).await?;
     let user = user.map(|id| id.uuid());
     let before = before.map_or(Uuid::max(), |id| id.uuid());
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT id AS "id!", at AS "at!", action AS "action!", actor, subject, request_id AS "request_id!",
                   place AS "place!", data AS "data!"
            FROM (
@@ -121,11 +95,38 @@ pub async fn list(
         before,
         limit
     )
-    .fetch_all(db)
+    .fetch_all(tx)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| AuditEntry {
+    Ok(rows.into_iter().map(AuditEntry::from).collect())
+}
+
+/// Every entry about this user or made by it, newest first: for its export.
+pub async fn all_of(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<AuditEntry>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, at, action, actor, subject, request_id, place, data FROM audit_log
+         WHERE subject = $1 OR actor = $1 ORDER BY id DESC",
+        user.uuid()
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(AuditEntry::from).collect())
+}
+
+struct Row {
+    id: Uuid,
+    at: OffsetDateTime,
+    action: String,
+    actor: Option<Uuid>,
+    subject: Option<Uuid>,
+    request_id: String,
+    place: String,
+    data: Value,
+}
+
+impl From<Row> for AuditEntry {
+    fn from(row: Row) -> Self {
+        Self {
             id: row.id.into(),
             at: row.at,
             actor: row.actor,
@@ -134,6 +135,6 @@ pub async fn list(
             request_id: Some(row.request_id).filter(|text| !text.is_empty()),
             address_prefix: Some(row.place).filter(|text| !text.is_empty()),
             detail: row.data,
-        })
-        .collect())
+        }
+    }
 }

@@ -12,12 +12,11 @@ use crate::domain::token::SecretHash;
 /// How long the secret before works on after a rotation: long enough to change a deployment over in working hours.
 pub const OVERLAP: Duration = Duration::hours(24);
 
+/// A row while the client exists: what each of its calls asks.
+pub const LIVES: &str = "SELECT id FROM service_clients WHERE id = $1";
+
 /// Makes a client with its first secret; `None` when the name is taken.
-pub async fn create(
-    tx: &mut PgConnection,
-    name: &str,
-    secret: SecretHash,
-) -> sqlx::Result<Option<ClientId>> {
+pub async fn create(tx: &mut PgConnection, name: &str, secret: SecretHash) -> sqlx::Result<Option<ClientId>> {
     let id = ClientId::new();
     let made = sqlx::query!(
         "INSERT INTO service_clients (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
@@ -35,20 +34,19 @@ pub async fn create(
 
 /// Puts a new secret beside the newest one, which then works for [`OVERLAP`] more; any older one stops at once.
 /// The client's name, or `None` when there is no such client.
-pub async fn rotate(
-    tx: &mut PgConnection,
-    id: ClientId,
-    secret: SecretHash,
-) -> sqlx::Result<Option<String>> {
+pub async fn rotate(tx: &mut PgConnection, id: ClientId, secret: SecretHash) -> sqlx::Result<Option<String>> {
     let name = sqlx::query_scalar!("SELECT name FROM service_clients WHERE id = $1 FOR UPDATE", id.uuid())
         .fetch_optional(&mut *tx)
         .await?;
     if name.is_none() {
         return Ok(None);
     }
-    sqlx::query!("DELETE FROM service_client_secrets WHERE client_id = $1 AND expires_at IS NOT NULL", id.uuid())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "DELETE FROM service_client_secrets WHERE client_id = $1 AND expires_at IS NOT NULL",
+        id.uuid()
+    )
+    .execute(&mut *tx)
+    .await?;
     sqlx::query!(
         "UPDATE service_client_secrets SET expires_at = $2 WHERE client_id = $1",
         id.uuid(),
@@ -106,7 +104,10 @@ pub async fn list(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Client>> {
 }
 
 /// The client that this secret belongs to and works for now.
-pub async fn with_secret(db: impl PgExecutor<'_>, secret: SecretHash) -> sqlx::Result<Option<(ClientId, String)>> {
+pub async fn with_secret(
+    db: impl PgExecutor<'_>,
+    secret: SecretHash,
+) -> sqlx::Result<Option<(ClientId, String)>> {
     let row = sqlx::query!(
         "SELECT c.id, c.name FROM service_client_secrets s JOIN service_clients c ON c.id = s.client_id
          WHERE s.hash = $1 AND (s.expires_at IS NULL OR s.expires_at > now())",

@@ -1,13 +1,13 @@
 //! Every query of a user's own account: the hot read behind each signed-in call, profile edits, closing, export.
 
-use shop_api::ids::{SessionId, UserId};
+use shop_api::ids::UserId;
 use shop_api::users::AccountRole;
-use shop_api::users::profile::{Account, UpdateProfile, UserStatus};
+use shop_api::users::profile::{Account, KnownPlace, Security, UpdateProfile, UserStatus};
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Edit;
+use crate::domain::email::Email;
 
 /// The live session and its whole account in one statement: what each signed-in call asks, and all that
 /// `GET /users/me` shows. No row when the session has ended or the account is not active.
@@ -16,37 +16,23 @@ pub const BY_SESSION: &str = "SELECT u.id, u.email, u.email_verified_at IS NOT N
     FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN totp t ON t.user_id = u.id \
     WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND u.status = 'active'";
 
-/// A caller whose session was just found alive.
-#[derive(Debug, Clone)]
-pub struct SignedIn {
-    pub account: Account,
-    /// Of the users row, for its `ETag`.
-    pub version: i64,
-    pub session: SessionId,
-}
-
-impl SignedIn {
-    /// Reads a row of [`BY_SESSION`].
-    pub fn from_row(
-        session: SessionId,
-        row: &tokio_postgres::Row,
-    ) -> Result<Self, tokio_postgres::Error> {
-        let roles: Vec<&str> = row.try_get(3)?;
-        let account = Account {
-            id: row.try_get::<_, Uuid>(0)?.into(),
-            email: row.try_get(1)?,
-            email_verified: row.try_get(2)?,
-            status: UserStatus::Active,
-            roles: known_roles(roles),
-            display_name: row.try_get(4)?,
-            phone: row.try_get(5)?,
-            locale: row.try_get(6)?,
-            two_factor: row.try_get(7)?,
-            created_at: row.try_get(8)?,
-            updated_at: row.try_get(9)?,
-        };
-        Ok(Self { account, version: row.try_get(10)?, session })
-    }
+/// Reads a row of [`BY_SESSION`]: the account and its version.
+pub fn from_hot_row(row: &tokio_postgres::Row) -> Result<(Account, i64), tokio_postgres::Error> {
+    let roles: Vec<&str> = row.try_get(3)?;
+    let account = Account {
+        id: row.try_get::<_, Uuid>(0)?.into(),
+        email: row.try_get(1)?,
+        email_verified: row.try_get(2)?,
+        status: UserStatus::Active,
+        roles: known_roles(roles),
+        display_name: row.try_get(4)?,
+        phone: row.try_get(5)?,
+        locale: row.try_get(6)?,
+        two_factor: row.try_get(7)?,
+        created_at: row.try_get(8)?,
+        updated_at: row.try_get(9)?,
+    };
+    Ok((account, row.try_get(10)?))
 }
 
 /// A role that only a newer version knows grants nothing here.
@@ -107,32 +93,32 @@ pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<(
     Ok(row.map(Row::account))
 }
 
-/// Changes what is given if the version is still `expected`.
-pub async fn update(
-    tx: &mut PgConnection,
-    user: UserId,
-    expected: i64,
-    change: &UpdateProfile,
-) -> sqlx::Result<Edit<(Account, i64)>> {
-    let done = sqlx::query!(
-        "UPDATE users SET display_name = COALESCE($3, display_name),
-                phone = CASE WHEN $4 THEN $5 ELSE phone END, locale = COALESCE($6, locale),
+/// The version of an active account, locked until the end of the transaction.
+pub async fn lock(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "SELECT version FROM users WHERE id = $1 AND status = 'active' FOR NO KEY UPDATE",
+        user.uuid()
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Changes what is given.
+pub async fn update(tx: &mut PgConnection, user: UserId, change: &UpdateProfile) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE users SET display_name = COALESCE($2, display_name),
+                phone = CASE WHEN $3 THEN $4 ELSE phone END, locale = COALESCE($5, locale),
                 version = version + 1, updated_at = now()
-         WHERE id = $1 AND version = $2 AND status = 'active'",
+         WHERE id = $1",
         user.uuid(),
-        expected,
         change.display_name.as_deref(),
         change.phone.is_some(),
         change.phone.as_ref().and_then(Option::as_deref),
         change.locale.as_deref()
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    match get(&mut *tx, user).await? {
-        Some(found) if done.rows_affected() == 1 => Ok(Edit::Done(found)),
-        Some(_) => Ok(Edit::Stale),
-        None => Ok(Edit::Missing),
-    }
+    Ok(())
 }
 
 /// Takes everything about the person out of the database. The row keeps its id, because orders point to it.
@@ -140,7 +126,7 @@ pub async fn update(
 pub async fn anonymise(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
     let user = user.uuid();
     let done = sqlx::query!(
-        "UPDATE users SET status = 'deleted', email = NULL, email_verified_at = NULL, password_hash = NULL,
+        "UPDATE users SET status = 'deleted', email = NULL, pending_email = NULL, email_verified_at = NULL, password_hash = NULL,
                 disabled_reason = NULL, roles = '{customer}', display_name = '', phone = NULL, locale = 'en',
                 deleted_at = now(), updated_at = now(), version = version + 1
          WHERE id = $1 AND status <> 'deleted'",
@@ -156,4 +142,38 @@ pub async fn anonymise(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool
     sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user).execute(&mut *tx).await?;
     sqlx::query!("DELETE FROM known_places WHERE user_id = $1", user).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Remembers which address the account shall have once it is proved. The last one asked for counts.
+pub async fn set_pending_email(tx: &mut PgConnection, user: UserId, email: &Email) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE users SET pending_email = $2 WHERE id = $1", user.uuid(), email.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// How the account is protected, for its export.
+pub async fn security(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Security> {
+    let row = sqlx::query!(
+        r#"SELECT u.password_changed_at, u.pending_email, t.confirmed_at AS "two_factor_since?",
+                  (SELECT count(*) FROM recovery_codes c WHERE c.user_id = u.id AND c.used_at IS NULL) AS "codes!"
+           FROM users u LEFT JOIN totp t ON t.user_id = u.id WHERE u.id = $1"#,
+        user.uuid()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let known_places = sqlx::query_as!(
+        KnownPlace,
+        "SELECT last_seen_at FROM known_places WHERE user_id = $1 ORDER BY last_seen_at DESC",
+        user.uuid()
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(Security {
+        password_changed_at: row.password_changed_at,
+        two_factor_since: row.two_factor_since,
+        recovery_codes_left: row.codes,
+        pending_email: row.pending_email,
+        known_places,
+    })
 }

@@ -1,0 +1,163 @@
+//! A user's own account: read, edit, change password and e-mail address, take everything along, close it.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, StatusCode, header};
+use serde_json::json;
+use shop_api::Code;
+use shop_api::Permission::{ProfileRead, ProfileWrite, SecurityWrite};
+use shop_api::users::auth::ConfirmPassword;
+use shop_api::users::profile::{
+    Account, ChangeEmail, ChangePassword, Export, UpdateProfile,
+};
+use shop_kit::etag::{ETag, IfMatch, IfNoneMatch};
+use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
+use time::OffsetDateTime;
+use utoipa_axum::routes;
+
+use super::audit::record;
+use super::reauth::confirm_password;
+use super::{field, weak};
+use crate::db::sessions::Ended;
+use crate::db::{self, admin, profile, sessions, tokens};
+use crate::domain::email::Email;
+use crate::domain::password::NewPassword;
+use crate::events;
+use crate::signed_in::SignedIn;
+use crate::state::AppState;
+
+pub fn router() -> ApiRouter<AppState> {
+    ApiRouter::new()
+        .route(Access::Need(ProfileRead), routes!(read))
+        .route(Access::Need(ProfileWrite), routes!(update))
+        .route(Access::Need(ProfileWrite), routes!(close))
+        .route(Access::Need(ProfileRead), routes!(export))
+        .route(Access::Need(SecurityWrite), routes!(change_password))
+        .route(Access::Need(SecurityWrite), routes!(change_email))
+}
+
+/// Read your account
+///
+/// Costs one query: the one that every signed-in call makes for its session.
+#[utoipa::path(get, path = "/users/me", tag = "profile",
+    params(("If-None-Match" = Option<String>, Header, description = "The ETag you hold")),
+    responses(
+        (status = 200, body = Account, headers(("ETag" = String))),
+        (status = 304, description = "You hold this version already")))]
+async fn read(me: SignedIn, held: IfNoneMatch) -> Response {
+    held.answer(ETag::of_version(me.version), axum::Json(me.account))
+}
+
+/// Edit your profile
+#[utoipa::path(patch, path = "/users/me", tag = "profile", request_body = UpdateProfile,
+    params(("If-Match" = String, Header, description = "The ETag of what you read")),
+    responses(
+        (status = 200, body = Account, headers(("ETag" = String))),
+        (status = 412), (status = 428)))]
+async fn update(
+    State(state): State<AppState>,
+    me: SignedIn,
+    seen: IfMatch,
+    Json(change): Json<UpdateProfile>,
+) -> Result<impl IntoResponse, ApiError> {
+    let mut tx = state.pool.begin().await?;
+    let version = profile::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
+    seen.check(ETag::of_version(version))?;
+    profile::update(&mut tx, me.user(), &change).await?;
+    let (account, version) = profile::get(&mut *tx, me.user()).await?.ok_or(Code::SessionEnded)?;
+    tx.commit().await?;
+    Ok((ETag::of_version(version), axum::Json(account)))
+}
+
+/// Close your account
+///
+/// Everything about you is erased or anonymised, here and in the other services. There is no way back.
+#[utoipa::path(delete, path = "/users/me", tag = "profile", request_body = ConfirmPassword,
+    responses((status = 204, description = "Closed"), (status = 409, description = "You are the last administrator")))]
+async fn close(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(confirmation): Json<ConfirmPassword>,
+) -> Result<StatusCode, ApiError> {
+    confirm_password(&state, &me.user(), &from, &confirmation.password).await?;
+    let mut tx = state.pool.begin().await?;
+    let locked = admin::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
+    if locked.is_last_admin {
+        return Err(Code::LastAdmin.into());
+    }
+    let ended = sessions::revoke_all(&mut tx, me.user(), None, Ended::Deleted).await?;
+    profile::anonymise(&mut tx, me.user()).await?;
+    events::sessions_revoked(&mut tx, me.user(), &ended, Ended::Deleted).await?;
+    events::user_deleted(&mut tx, me.user()).await?;
+    record(&mut tx, "user.deleted", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take along everything we hold about you
+#[utoipa::path(get, path = "/users/me/export", tag = "profile",
+    responses((status = 200, body = Export, headers(("Content-Disposition" = String)))))]
+async fn export(State(state): State<AppState>, me: SignedIn) -> Result<impl IntoResponse, ApiError> {
+    let mut tx = db::snapshot(&state.pool).await?;
+    let export = Export {
+        exported_at: OffsetDateTime::now_utc(),
+        addresses: db::addresses::list(&mut *tx, me.user()).await?,
+        sessions: sessions::list(&mut *tx, me.user(), Some(me.session)).await?,
+        security: profile::security(&mut tx, me.user()).await?,
+        activity: db::audit::all_of(&mut tx, me.user()).await?,
+        account: me.account,
+    };
+    let as_file: (HeaderName, _) = (header::CONTENT_DISPOSITION, "attachment; filename=\"account.json\"");
+    Ok(([as_file], axum::Json(export)))
+}
+
+/// Change your password
+///
+/// Ends every other session.
+#[utoipa::path(post, path = "/users/me/password", tag = "security", request_body = ChangePassword,
+    responses((status = 204, description = "Changed")))]
+async fn change_password(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(change): Json<ChangePassword>,
+) -> Result<StatusCode, ApiError> {
+    confirm_password(&state, &me.user(), &from, &change.current_password).await?;
+    let password = NewPassword::check(&change.new_password, &me.account.email)
+        .map_err(|reason| weak("/new_password", reason))?;
+    let hash = state.hasher.hash(&password).await?;
+    let mut tx = state.pool.begin().await?;
+    profile::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
+    db::users::set_password(&mut tx, me.user(), &hash, false).await?;
+    tokens::clear(&mut tx, me.user()).await?;
+    let ended = sessions::revoke_all(&mut tx, me.user(), Some(me.session), Ended::PasswordChanged).await?;
+    events::sessions_revoked(&mut tx, me.user(), &ended, Ended::PasswordChanged).await?;
+    record(&mut tx, "password.changed", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut *tx, "password_changed", me.user().uuid(), &json!({})).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Change your e-mail address
+///
+/// A mail goes to the new address; give its token to `POST /auth/verify` and the change takes effect. The answer is
+/// the same whether or not the address belongs to somebody else.
+#[utoipa::path(post, path = "/users/me/email", tag = "security", request_body = ChangeEmail,
+    responses((status = 202, description = "A mail is on its way to the new address")))]
+async fn change_email(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(change): Json<ChangeEmail>,
+) -> Result<StatusCode, ApiError> {
+    let email = Email::parse(&change.email).map_err(|error| field("/email", "malformed", error))?;
+    confirm_password(&state, &me.user(), &from, &change.password).await?;
+    let mut tx = state.pool.begin().await?;
+    profile::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
+    profile::set_pending_email(&mut tx, me.user(), &email).await?;
+    record(&mut tx, "email.change_requested", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut *tx, "email_change", me.user().uuid(), &json!({})).await?;
+    tx.commit().await?;
+    Ok(StatusCode::ACCEPTED)
+}
