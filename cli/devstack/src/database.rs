@@ -1,0 +1,159 @@
+//! The databases and roles of the services: made, marked, checked for the mark, dropped. Everything here looks at the
+//! mark first; nothing here knows a table.
+
+use std::path::PathBuf;
+
+use tokio_postgres::Client;
+
+use crate::marker::Marker;
+use crate::postgres::{quoted, random_password};
+use crate::server::Server;
+use crate::stack::Stack;
+use crate::state::read_or_create;
+use crate::trouble::{Result, Trouble};
+
+/// A role of one database and how it logs in.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    /// Without the password.
+    pub(crate) url: String,
+    pub(crate) password_file: PathBuf,
+}
+
+/// A service's database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pub(crate) name: String,
+    /// Owns the database: for `migrate`.
+    pub(crate) owner: Login,
+    /// Reads and writes rows and cannot alter the schema: for everything else.
+    pub(crate) serve: Login,
+    /// Whether it was seeded once.
+    pub(crate) seeded: bool,
+}
+
+/// Makes what is lacking of the database, its roles and their rights. Refuses one that dev did not make.
+pub(crate) async fn ensure(server: &Server, stack: &Stack, name: &str) -> Result<Database> {
+    let client = server.connect("").await?;
+    let found = marker(&client, stack, name).await?;
+    let seeded = match found {
+        Some(Marker::Ours { seeded }) => seeded,
+        Some(foreign) => return Err(unmarked(server, name, &foreign)),
+        None => false,
+    };
+    let (owner_role, serve_role) = (format!("{name}_owner"), format!("{name}_serve"));
+    let owner = login(&client, server, stack, &owner_role, name).await?;
+    let serve = login(&client, server, stack, &serve_role, name).await?;
+    if found.is_none() {
+        create(&client, stack, name, &owner_role).await?;
+    }
+    grant(&server.connect(name).await?, name, &owner_role, &serve_role).await?;
+    Ok(Database { name: name.to_owned(), owner, serve, seeded })
+}
+
+/// Fails unless dev made this database for this stack.
+pub(crate) async fn check(server: &Server, stack: &Stack, name: &str) -> Result<()> {
+    match marker(&server.connect("").await?, stack, name).await? {
+        Some(Marker::Ours { .. }) => Ok(()),
+        Some(foreign) => Err(unmarked(server, name, &foreign)),
+        None => {
+            let address = server.record().address.clone();
+            Err(Trouble::Unmarked { database: name.into(), address, found: "does not exist".into() })
+        }
+    }
+}
+
+/// Writes down that the database has its first data.
+pub(crate) async fn note_seeded(server: &Server, stack: &Stack, name: &str) -> Result<()> {
+    check(server, stack, name).await?;
+    mark(&server.connect("").await?, "database", stack, name, true).await
+}
+
+/// Drops every database and role that dev made for this stack, and answers the databases' names.
+pub(crate) async fn drop_all(server: &Server, stack: &Stack) -> Result<Vec<String>> {
+    let client = server.connect("").await?;
+    let ours =
+        |comment: Option<String>| matches!(Marker::read(comment.as_deref(), stack.id()), Marker::Ours { .. });
+    let mut dropped = Vec::new();
+    let query = "select datname, shobj_description(oid, 'pg_database') from pg_database order by datname";
+    for row in client.query(query, &[]).await? {
+        let name: String = row.get(0);
+        if ours(row.get(1)) {
+            client.batch_execute(&format!("drop database {} with (force)", quoted(&name))).await?;
+            dropped.push(name);
+        }
+    }
+    let query = "select rolname, shobj_description(oid, 'pg_authid') from pg_roles order by rolname";
+    for row in client.query(query, &[]).await? {
+        let name: String = row.get(0);
+        if ours(row.get(1)) {
+            client.batch_execute(&format!("drop role {}", quoted(&name))).await?;
+        }
+    }
+    Ok(dropped)
+}
+
+async fn marker(client: &Client, stack: &Stack, name: &str) -> Result<Option<Marker>> {
+    let query = "select shobj_description(oid, 'pg_database') from pg_database where datname = $1";
+    let row = client.query_opt(query, &[&name]).await?;
+    Ok(row.map(|row| Marker::read(row.get::<_, Option<String>>(0).as_deref(), stack.id())))
+}
+
+fn unmarked(server: &Server, name: &str, found: &Marker) -> Trouble {
+    let address = server.record().address.clone();
+    Trouble::Unmarked { database: name.into(), address, found: found.to_string() }
+}
+
+async fn mark(client: &Client, kind: &str, stack: &Stack, name: &str, seeded: bool) -> Result<()> {
+    let marker = Marker::write(stack.id(), seeded);
+    client.batch_execute(&format!("comment on {kind} {} is '{marker}'", quoted(name))).await?;
+    Ok(())
+}
+
+/// Makes the role if it is not there and gives it the password that lies in its file.
+async fn login(client: &Client, server: &Server, stack: &Stack, role: &str, database: &str) -> Result<Login> {
+    let password_file = stack.folder().folder("secrets")?.path().join(role);
+    let password = read_or_create(&password_file, random_password)?;
+    let query = "select shobj_description(oid, 'pg_authid') from pg_roles where rolname = $1";
+    let found = client.query_opt(query, &[&role]).await?;
+    let verb = match found.map(|row| Marker::read(row.get::<_, Option<String>>(0).as_deref(), stack.id())) {
+        None => "create",
+        Some(Marker::Ours { .. }) => "alter",
+        Some(foreign) => return Err(unmarked(server, &format!("{database} (its role {role})"), &foreign)),
+    };
+    // The password is made of hexadecimal digits.
+    client.batch_execute(&format!("{verb} role {} login password '{password}'", quoted(role))).await?;
+    if verb == "create" {
+        mark(client, "role", stack, role, false).await?;
+    }
+    Ok(Login { url: server.url_for(role, database), password_file })
+}
+
+async fn create(client: &Client, stack: &Stack, name: &str, owner: &str) -> Result<()> {
+    let superuser: bool =
+        client.query_one("select rolsuper from pg_roles where rolname = current_user", &[]).await?.get(0);
+    if !superuser {
+        client.batch_execute(&format!("grant {} to current_user", quoted(owner))).await?;
+    }
+    client.batch_execute(&format!("create database {} owner {}", quoted(name), quoted(owner))).await?;
+    mark(client, "database", stack, name, false).await
+}
+
+/// Rows yes, schema no. What the owner makes later is covered by default privileges.
+async fn grant(client: &Client, name: &str, owner: &str, serve: &str) -> Result<()> {
+    let (name, owner, serve) = (quoted(name), quoted(owner), quoted(serve));
+    let statements = format!(
+        "revoke all on database {name} from public;
+         grant connect, temporary on database {name} to {serve};
+         revoke create on schema public from public;
+         grant all on schema public to {owner};
+         grant usage on schema public to {serve};
+         grant select, insert, update, delete on all tables in schema public to {serve};
+         grant usage, select, update on all sequences in schema public to {serve};
+         alter default privileges for role {owner} grant select, insert, update, delete on tables to {serve};
+         alter default privileges for role {owner} grant usage, select, update on sequences to {serve};
+         alter default privileges for role {owner} grant usage on schemas to {serve};"
+    );
+    client.batch_execute(&statements).await?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! `down` and `reset`: ends a stack from anywhere, and takes its data away. Touches no database without dev's marker.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::database;
+use crate::events::Events;
+use crate::orphans;
+use crate::record::Source;
+use crate::server::{Choice, Server, ServerSpec};
+use crate::stack::Stack;
+use crate::trouble::Result;
+
+/// A supervisor ends its services one after the other, each within its own grace.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What `down` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Down {
+    /// Nothing ran.
+    Nothing,
+    /// The supervisor ended everything.
+    Stopped,
+    /// There was no supervisor any more; so many things it had left behind were ended.
+    Orphans(usize),
+}
+
+/// Ends everything of the stack that runs. The data stays.
+pub async fn down(stack: &Stack) -> Result<Down> {
+    let record = stack.record()?;
+    let held = stack.is_held()?;
+    if let (true, Some(record)) = (held, &record) {
+        record.supervisor.stop(Signal::TERM, PATIENCE).await?;
+    }
+    let lock = stack.hold()?;
+    let left = orphans::end_services(stack, record.as_ref()).await?;
+    let left = left + orphans::end_servers(stack, record.as_ref()).await?;
+    stack.forget()?;
+    drop(lock);
+    Ok(match (held, left) {
+        (true, 0) => Down::Stopped,
+        (false, 0) => Down::Nothing,
+        (_, left) => Down::Orphans(left),
+    })
+}
+
+/// Drops the databases and roles that dev made for this stack, and forgets its mails, logs, keys and passwords.
+/// Answers the names of the databases. A stack that is up is refused.
+pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<Vec<String>> {
+    let _lock = stack.hold()?;
+    let record = stack.record().ok().flatten();
+    orphans::end_services(stack, record.as_ref()).await?;
+    let mut dropped = Vec::new();
+    if let Some(last) = stack.last_server()? {
+        let url = (last.source == Source::Url).then(|| asked.url.clone().unwrap_or(last.url));
+        let password_file = asked.password_file.clone().or(last.password_file);
+        let spec = ServerSpec {
+            choice: Choice::Only(last.source),
+            url,
+            password_file,
+            confirm: asked.confirm.clone(),
+        };
+        let server = Server::start(stack, &spec, events).await?;
+        let outcome = database::drop_all(&server, stack).await;
+        server.stop().await?;
+        dropped = outcome?;
+    }
+    orphans::end_servers(stack, record.as_ref()).await?;
+    stack.forget()?;
+    for folder in ["mail", "logs", "secrets", "services", "parts", "redis"] {
+        absent_is_fine(fs::remove_dir_all(stack.path(folder)))?;
+    }
+    for file in ["accounts.json", "server.json"] {
+        stack.folder().remove(file)?;
+    }
+    Ok(dropped)
+}
+
+fn absent_is_fine(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}

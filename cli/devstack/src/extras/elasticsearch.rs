@@ -1,0 +1,112 @@
+//! Elasticsearch: from an unpacked folder, else through Docker. One node, on the loopback, without security: what lies
+//! in it is made of what PostgreSQL has. Knows no index.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Part, Started, lacking, program, start_process, until};
+use crate::component::Account;
+use crate::docker::{self, Container};
+use crate::events::Events;
+use crate::port;
+use crate::probe;
+use crate::record::PartRecord;
+use crate::stack::Stack;
+use crate::trouble::Result;
+
+const WHAT: &str = "Elasticsearch (--with search)";
+const IMAGE: &str = "docker.elastic.co/elasticsearch/elasticsearch:9.1.4";
+const HEAP: &str = "-Xms512m -Xmx512m";
+
+pub(super) async fn start(stack: &Stack, home: Option<&Path>, events: &Events) -> Result<Started> {
+    let step = events.step("elasticsearch", "starting");
+    let started = match find(home)? {
+        Some(program) => local(stack, &program).await?,
+        None => match docker::available().await {
+            Ok(()) => container(stack).await?,
+            Err(why) => {
+                let text = format!("no folder of it is named and there is no Docker ({why})");
+                let next =
+                    "unpack it and give --elasticsearch-home DIR, start Docker, or leave out --with search";
+                return Err(lacking(WHAT, text, next));
+            }
+        },
+    };
+    step.done(&started.record.address);
+    Ok(started)
+}
+
+fn find(home: Option<&Path>) -> Result<Option<PathBuf>> {
+    let Some(home) = home else {
+        return Ok(program("elasticsearch", &["/usr/share/elasticsearch/bin"]));
+    };
+    let program = home.join("bin/elasticsearch");
+    if program.is_file() {
+        return Ok(Some(program));
+    }
+    Err(lacking(WHAT, format!("no bin/elasticsearch in {}", home.display()), "name the folder that has it"))
+}
+
+async fn local(stack: &Stack, program: &Path) -> Result<Started> {
+    let folder = stack.folder().folder("parts")?.folder("elasticsearch")?;
+    let port = port::free()?;
+    let mut command = Command::new(program);
+    let dirs = ["data", "log", "tmp"].map(|name| folder.path().join(name));
+    let account = Account::for_servers()?;
+    for dir in &dirs {
+        std::fs::create_dir_all(dir)?;
+        if let Some(account) = &account {
+            account.own(dir)?;
+        }
+    }
+    if let Some(account) = &account {
+        account.apply(&mut command);
+    }
+    command.env("ES_JAVA_OPTS", HEAP).env("ES_TMPDIR", &dirs[2]);
+    let settings = [
+        ("path.data", dirs[0].display().to_string()),
+        ("path.logs", dirs[1].display().to_string()),
+        ("discovery.type", "single-node".into()),
+        ("http.host", "127.0.0.1".into()),
+        ("http.port", port.to_string()),
+        ("transport.port", port::free()?.to_string()),
+        ("xpack.security.enabled", "false".into()),
+    ];
+    command.args(settings.map(|(name, value)| format!("-E{name}={value}")));
+    let (proc, log) = start_process(stack, "elasticsearch", command, folder.path())?;
+    until(WHAT, Some((proc, &log)), || answers(port)).await?;
+    let mut record = record(port);
+    (record.proc, record.log) = (Some(proc), Some(log));
+    Ok(Started { part: Part::Process(proc), record, variables: variables(port) })
+}
+
+async fn container(stack: &Stack) -> Result<Started> {
+    let name = docker::name(stack, "elasticsearch");
+    let env =
+        ["discovery.type=single-node", "xpack.security.enabled=false", "ES_JAVA_OPTS=-Xms512m -Xmx512m"];
+    let options = env.into_iter().flat_map(|pair| ["--env".to_owned(), pair.to_owned()]).collect();
+    let port =
+        docker::run(&name, &Container { image: IMAGE, port: 9200, options, arguments: Vec::new() }).await?;
+    until(WHAT, None, || answers(port)).await?;
+    Ok(Started { part: Part::Container(name), record: record(port), variables: variables(port) })
+}
+
+fn record(port: u16) -> PartRecord {
+    PartRecord {
+        name: "elasticsearch".into(),
+        address: format!("http://127.0.0.1:{port}"),
+        note: "search".into(),
+        proc: None,
+        log: None,
+    }
+}
+
+fn variables(port: u16) -> Vec<(String, String)> {
+    vec![("ELASTICSEARCH_URL".into(), format!("http://127.0.0.1:{port}"))]
+}
+
+async fn answers(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    matches!(probe::status(address, "/_cluster/health").await, Ok(200))
+}

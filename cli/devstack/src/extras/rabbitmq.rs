@@ -1,0 +1,121 @@
+//! RabbitMQ: from the program on this machine, else through Docker. Knows no exchange and no queue.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Part, Started, lacking, program, start_process, until};
+use crate::docker::{self, Container};
+use crate::environment::Variables;
+use crate::events::Events;
+use crate::port;
+use crate::postgres::random_password;
+use crate::record::PartRecord;
+use crate::stack::Stack;
+use crate::state::{read_or_create, write_private};
+use crate::trouble::Result;
+
+const WHAT: &str = "RabbitMQ (--with queue)";
+const IMAGE: &str = "rabbitmq:4";
+const USER: &str = "shop";
+
+pub(super) async fn start(stack: &Stack, events: &Events) -> Result<Started> {
+    let step = events.step("rabbitmq", "starting");
+    // The script itself and not Debian's wrapper, which wants to change the account.
+    let started = match program("rabbitmq-server", &["/usr/lib/rabbitmq/bin"]) {
+        Some(program) => local(stack, &program).await?,
+        None => match docker::available().await {
+            Ok(()) => container(stack).await?,
+            Err(why) => {
+                let text = format!("no rabbitmq-server on this machine and no Docker ({why})");
+                return Err(lacking(
+                    WHAT,
+                    text,
+                    "`apt-get install rabbitmq-server`, or leave out --with queue",
+                ));
+            }
+        },
+    };
+    step.done(&started.record.address);
+    Ok(started)
+}
+
+async fn local(stack: &Stack, program: &Path) -> Result<Started> {
+    let folder = stack.folder().folder("parts")?.folder("rabbitmq")?;
+    let port = port::free()?;
+    let password_file = folder.path().join("password");
+    let password = read_or_create(&password_file, random_password)?;
+    let config = folder.path().join("rabbitmq.conf");
+    let text = format!(
+        "listeners.tcp.1 = 127.0.0.1:{port}\ndefault_user = {USER}\ndefault_pass = {password}\nloopback_users = none\n"
+    );
+    write_private(&config, text.as_bytes())?;
+    // The user of the first start is kept with the data: a new password file goes with new data.
+    let mut command = Command::new(program);
+    command
+        .env("HOME", folder.path())
+        .env("RABBITMQ_NODENAME", "shop@localhost")
+        .env("RABBITMQ_MNESIA_BASE", folder.path().join("data"))
+        .env("RABBITMQ_LOG_BASE", folder.path().join("log"))
+        .env("RABBITMQ_LOGS", "-")
+        .env("RABBITMQ_CONFIG_FILE", &config)
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.path().join("plugins"))
+        .env("RABBITMQ_PID_FILE", folder.path().join("pid"))
+        .env("RABBITMQ_DIST_PORT", port::free()?.to_string())
+        // A name server of its own, so that none stays behind and stacks do not meet.
+        .env("ERL_EPMD_PORT", port::free()?.to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1");
+    let (proc, log) = start_process(stack, "rabbitmq", command, folder.path())?;
+    until(WHAT, Some((proc, &log)), || speaks_amqp(port)).await?;
+    let mut record = record(port);
+    (record.proc, record.log) = (Some(proc), Some(log));
+    Ok(Started { part: Part::Process(proc), record, variables: variables(port, &password_file) })
+}
+
+async fn container(stack: &Stack) -> Result<Started> {
+    let name = docker::name(stack, "rabbitmq");
+    let folder = stack.folder().folder("parts")?.folder("rabbitmq")?;
+    let password_file = folder.path().join("password");
+    let password = read_or_create(&password_file, random_password)?;
+    let config = folder.path().join("docker.conf");
+    write_private(&config, format!("default_user = {USER}\ndefault_pass = {password}\n").as_bytes())?;
+    // Its server runs under another account, which has to read the file; the folder above lets nobody else in.
+    let mount =
+        format!("type=bind,readonly,source={},target=/etc/rabbitmq/conf.d/20-shop.conf", config.display());
+    let options = vec!["--user".into(), "root".into(), "--mount".into(), mount];
+    let port =
+        docker::run(&name, &Container { image: IMAGE, port: 5672, options, arguments: Vec::new() }).await?;
+    until(WHAT, None, || speaks_amqp(port)).await?;
+    let variables = variables(port, &password_file);
+    Ok(Started { part: Part::Container(name), record: record(port), variables })
+}
+
+fn record(port: u16) -> PartRecord {
+    PartRecord {
+        name: "rabbitmq".into(),
+        address: format!("127.0.0.1:{port}"),
+        note: "events between the services".into(),
+        proc: None,
+        log: None,
+    }
+}
+
+fn variables(port: u16, password_file: &Path) -> Variables {
+    vec![
+        ("AMQP_URL".into(), format!("amqp://{USER}@127.0.0.1:{port}/%2f")),
+        ("AMQP_PASSWORD_FILE".into(), password_file.display().to_string()),
+    ]
+}
+
+/// Whether the protocol's header gets an answer.
+async fn speaks_amqp(port: u16) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+        stream.read_u8().await
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(2), ask).await.is_ok_and(|answer| answer.is_ok())
+}

@@ -1,0 +1,221 @@
+//! The log files of a stack: kept small, read from their end, followed. Interprets no line beyond its leading time.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::stack::Stack;
+
+/// A log above this is put aside at the next start of its process; one older piece is kept.
+const ROTATE_BYTES: u64 = 16 << 20;
+/// How much of a file's end is read for its last lines.
+const TAIL_BYTES: u64 = 1 << 20;
+const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+/// Begins the line that separates the runs of a process.
+const RUN: &str = "--- start of ";
+
+/// One line of one log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// `user-management-1`, `postgres`, …
+    pub source: String,
+    pub line: String,
+}
+
+/// The logs of a stack, perhaps only those of one service (all its replicas) or part.
+#[derive(Debug)]
+pub struct Logs {
+    files: Vec<(String, PathBuf)>,
+}
+
+impl Logs {
+    /// What is there now for `only`; everything without it.
+    pub fn of(stack: &Stack, only: Option<&str>) -> io::Result<Self> {
+        let mut files = vec![("postgres".to_owned(), stack.path("postgres/postgres.log"))];
+        for entry in fs::read_dir(folder(stack)?)?.flatten() {
+            let path = entry.path();
+            if let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")) {
+                files.push((name.to_owned(), path.clone()));
+            }
+        }
+        files.retain(|(name, path)| path.exists() && only.is_none_or(|only| is_of(name, only)));
+        files.sort();
+        Ok(Self { files })
+    }
+
+    /// The names of the logs that were found.
+    pub fn sources(&self) -> Vec<&str> {
+        self.files.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The last `count` lines of each, in the order of their times where they begin with one.
+    pub fn tail(&self, count: usize) -> io::Result<Vec<LogLine>> {
+        let mut timed = Vec::new();
+        for (source, path) in &self.files {
+            let mut at = None;
+            let lines = last_lines(path, count)?;
+            timed.extend(lines.into_iter().map(|line| {
+                at = time_of(&line).or(at);
+                (at, LogLine { source: source.clone(), line })
+            }));
+        }
+        timed.sort_by_key(|(at, _)| *at);
+        Ok(timed.into_iter().map(|(_, line)| line).collect())
+    }
+
+    /// Sends every line written from now on, until nobody listens.
+    pub async fn follow(self, lines: UnboundedSender<LogLine>) -> io::Result<()> {
+        let mut files: Vec<Followed> = Vec::new();
+        for (source, path) in self.files {
+            let from = fs::metadata(&path)?.len();
+            files.push(Followed { source, path, from, rest: Vec::new() });
+        }
+        loop {
+            for file in &mut files {
+                for line in file.new_lines()? {
+                    if lines.send(LogLine { source: file.source.clone(), line }).is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            if lines.is_closed() {
+                return Ok(());
+            }
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
+    }
+}
+
+struct Followed {
+    source: String,
+    path: PathBuf,
+    from: u64,
+    rest: Vec<u8>,
+}
+
+impl Followed {
+    fn new_lines(&mut self) -> io::Result<Vec<String>> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let size = file.metadata()?.len();
+        if size < self.from {
+            (self.from, self.rest) = (0, Vec::new()); // put aside and begun anew
+        }
+        file.seek(SeekFrom::Start(self.from))?;
+        let read = file.read_to_end(&mut self.rest)?;
+        self.from += u64::try_from(read).unwrap_or_default();
+        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines: Vec<u8> = self.rest.drain(..whole).collect();
+        Ok(String::from_utf8_lossy(&lines).lines().map(str::to_owned).collect())
+    }
+}
+
+/// The folder of the logs.
+pub(crate) fn folder(stack: &Stack) -> io::Result<PathBuf> {
+    Ok(stack.folder().folder("logs")?.path().to_owned())
+}
+
+/// Puts a log aside that has become large.
+pub(crate) fn rotate(log: &Path) -> io::Result<()> {
+    match fs::metadata(log) {
+        Ok(meta) if meta.len() > ROTATE_BYTES => fs::rename(log, log.with_extension("log.old")),
+        _ => Ok(()),
+    }
+}
+
+/// Marks the start of a process in its log.
+pub(crate) fn begin_run(mut log: &File, name: &str) -> io::Result<()> {
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    writeln!(log, "{RUN}{name} at {now} ---")
+}
+
+/// The last lines that the process wrote since it was last started.
+pub(crate) fn last_of_run(log: &Path, count: usize) -> Vec<String> {
+    let mut lines = last_lines(log, usize::MAX).unwrap_or_default();
+    if let Some(begin) = lines.iter().rposition(|line| line.starts_with(RUN)) {
+        lines.drain(..=begin);
+    }
+    lines.drain(..lines.len().saturating_sub(count));
+    lines
+}
+
+fn last_lines(path: &Path, count: usize) -> io::Result<Vec<String>> {
+    let mut file = File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if from > 0 && !lines.is_empty() {
+        lines.remove(0); // begins in the middle
+    }
+    lines.drain(..lines.len().saturating_sub(count));
+    Ok(lines)
+}
+
+/// `user-management` has the logs `user-management-1`, `user-management-2`, …
+fn is_of(name: &str, only: &str) -> bool {
+    let Some(rest) = name.strip_prefix(only) else { return false };
+    rest.is_empty() || rest.strip_prefix('-').is_some_and(|index| index.parse::<u32>().is_ok())
+}
+
+/// The time that a line begins with, or that our separator names.
+fn time_of(line: &str) -> Option<OffsetDateTime> {
+    let word = match line.strip_prefix(RUN) {
+        Some(rest) => rest.split(' ').nth(2)?,
+        None => line.split_whitespace().next()?,
+    };
+    OffsetDateTime::parse(word, &Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_those_of_the_last_run() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let log = File::options().append(true).open(file.path()).unwrap();
+        begin_run(&log, "a-1").unwrap();
+        writeln!(&log, "old").unwrap();
+        begin_run(&log, "a-1").unwrap();
+        writeln!(&log, "one\ntwo\nthree").unwrap();
+        assert_eq!(last_of_run(file.path(), 2), ["two", "three"]);
+        assert_eq!(last_of_run(file.path(), 9), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_service_has_the_logs_of_its_replicas_alone() {
+        assert!(is_of("order-1", "order") && is_of("order-12", "order") && is_of("order-1", "order-1"));
+        assert!(!is_of("order-management-1", "order") && !is_of("orders", "order"));
+    }
+
+    #[test]
+    fn lines_of_several_logs_stand_in_the_order_of_their_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            (name.to_owned(), path)
+        };
+        let logs = Logs {
+            files: vec![
+                write("a", "2026-01-01T00:00:01Z a1\n  more of a1\n2026-01-01T00:00:03Z a3\n"),
+                write("b", "2026-01-01T00:00:02Z b2\n"),
+            ],
+        };
+        let lines: Vec<String> = logs.tail(9).unwrap().into_iter().map(|line| line.line).collect();
+        let ends: Vec<&str> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(ends, ["a1", "a1", "b2", "a3"]);
+    }
+}

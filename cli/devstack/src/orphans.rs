@@ -1,0 +1,79 @@
+//! What an earlier supervisor left behind when it was killed: found by its mark and its record, ended. Ends nothing
+//! that was not started for this stack.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::docker;
+use crate::postgres::Postgres;
+use crate::process::{Proc, marked};
+use crate::record::Record;
+use crate::redis::Redis;
+use crate::stack::Stack;
+use crate::trouble::Result;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Ends the services, commands and parts that still run; servers that keep data stay. Answers how many there were.
+pub(crate) async fn end_services(stack: &Stack, record: Option<&Record>) -> Result<usize> {
+    let left = services(stack, record);
+    let count = left.len();
+    let ends: Vec<_> = left.into_iter().map(|proc| tokio::spawn(proc.stop(Signal::TERM, PATIENCE))).collect();
+    for end in ends {
+        end.await.map_err(io::Error::other)??;
+    }
+    Ok(count)
+}
+
+/// Ends the database server, Redis and the containers of the stack. Answers how many there were.
+pub(crate) async fn end_servers(stack: &Stack, record: Option<&Record>) -> Result<usize> {
+    let mut count = 0;
+    for folder in ["postgres", "postgres-download"] {
+        if let Some(server) = Postgres::find(&stack.path(folder)).await? {
+            server.stop().await?;
+            count += 1;
+        }
+    }
+    if let Some(redis) = Redis::find(&stack.path("redis")).await? {
+        redis.stop().await?;
+        count += 1;
+    }
+    for container in record.iter().flat_map(|record| &record.containers) {
+        docker::stop(container).await?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Kills whatever runs, without another word.
+pub(crate) async fn kill(stack: &Stack) -> Result<()> {
+    let record = stack.record().ok().flatten();
+    let mut left = services(stack, record.as_ref());
+    left.extend(record.as_ref().and_then(|record| record.postgres.as_ref()?.proc));
+    for proc in left {
+        proc.stop(Signal::KILL, PATIENCE).await?;
+    }
+    end_servers(stack, record.as_ref()).await?;
+    Ok(())
+}
+
+/// Ends a database server that another one has taken the place of.
+pub(crate) async fn end_replaced(before: Option<Proc>, now: Option<Proc>) -> Result<()> {
+    if let Some(before) = before.filter(|before| Some(*before) != now) {
+        before.stop(Signal::INT, PATIENCE).await?;
+    }
+    Ok(())
+}
+
+fn services(stack: &Stack, record: Option<&Record>) -> Vec<Proc> {
+    let mut left = marked(&stack.services());
+    // A process may have dropped its mark; the record has its start time as well, so nobody else is meant.
+    for proc in record.iter().flat_map(|record| record.procs()) {
+        if proc.is_alive() && !left.contains(&proc) {
+            left.push(proc);
+        }
+    }
+    left
+}

@@ -1,0 +1,173 @@
+//! What runs now, as it is written to the state folder for `status`, `down` and the next `up`. Holds no secret and
+//! starts nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::process::Proc;
+
+/// The stack as its supervisor sees it. This is also the document of `status --output json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The stack's name.
+    pub stack: String,
+    /// What its databases are marked with.
+    pub id: String,
+    /// The checkout.
+    pub root: PathBuf,
+    /// The process that holds the stack.
+    pub supervisor: Proc,
+    /// How it was called.
+    pub command: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// Whether every service was ready once.
+    pub ready: bool,
+    pub postgres: Option<PostgresRecord>,
+    /// Mailbox, Redis, … in the order they were started.
+    pub parts: Vec<PartRecord>,
+    /// Containers that were started through Docker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// In the order they are started.
+    pub services: Vec<ServiceRecord>,
+    /// What `seed` made to log in with.
+    pub accounts: Option<Accounts>,
+}
+
+/// The database server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PostgresRecord {
+    /// Where it is from.
+    pub source: Source,
+    /// Why this one was taken.
+    pub why: String,
+    /// As it calls itself.
+    pub version: String,
+    /// `host:port`.
+    pub address: String,
+    /// The superuser's (or the URL's) address, without a password.
+    pub url: String,
+    /// The file with the password that goes with `url`.
+    pub password_file: Option<PathBuf>,
+    /// Its process, where it is ours.
+    pub proc: Option<Proc>,
+}
+
+/// The ways to a PostgreSQL, in the order they are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A server that somebody else runs.
+    Url,
+    /// Programs on this machine.
+    Local,
+    /// A container.
+    Docker,
+    /// Programs fetched into the cache.
+    Download,
+}
+
+/// Something beside PostgreSQL that the services use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartRecord {
+    pub name: String,
+    /// Where to look at it, or where the services reach it.
+    pub address: String,
+    /// What it is good for, in a few words.
+    pub note: String,
+    pub proc: Option<Proc>,
+    pub log: Option<PathBuf>,
+}
+
+/// One service of shop.toml.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    pub name: String,
+    /// The executable that runs.
+    pub program: PathBuf,
+    pub database: Option<String>,
+    /// The variables that its first replica and its commands run with: enough to start it by hand, under a debugger.
+    pub environment: BTreeMap<String, String>,
+    pub replicas: Vec<ReplicaRecord>,
+}
+
+/// One process of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaRecord {
+    /// From 1.
+    pub index: u32,
+    /// `http://127.0.0.1:<port>`.
+    pub url: String,
+    /// Where health and metrics are.
+    pub admin: String,
+    pub state: ReplicaState,
+    pub proc: Option<Proc>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// How often it was started again after a crash.
+    pub restarts: u32,
+    /// How it ended last, if it did.
+    pub last_exit: Option<String>,
+    pub log: PathBuf,
+}
+
+/// How a replica does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplicaState {
+    /// For the services it depends on.
+    Waiting,
+    Starting,
+    Ready,
+    /// It crashed and will be started again after a while.
+    BackingOff,
+    /// It crashed too often; a change of its files (`--watch`) or a new `up` tries again.
+    GivenUp,
+    /// It said that it cannot run so (exit code 2); starting it again would not help.
+    Refused,
+    Stopping,
+    Stopped,
+}
+
+impl ReplicaState {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::BackingOff => "backing off",
+            Self::GivenUp => "given up",
+            Self::Refused => "refused",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Accounts of a seeded stack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Accounts {
+    pub emails: Vec<String>,
+    /// Readable by its owner alone.
+    pub password_file: PathBuf,
+}
+
+impl Record {
+    /// The replica `index` of `service`.
+    pub fn replica(&self, service: &str, index: u32) -> Option<&ReplicaRecord> {
+        let service = self.services.iter().find(|known| known.name == service)?;
+        service.replicas.iter().find(|replica| replica.index == index)
+    }
+
+    /// Every process that the stack has started and that may still run, services first.
+    pub fn procs(&self) -> Vec<Proc> {
+        let replicas = self.services.iter().rev().flat_map(|service| &service.replicas);
+        let parts = self.parts.iter().rev().filter_map(|part| part.proc);
+        replicas.filter_map(|replica| replica.proc).chain(parts).collect()
+    }
+}

@@ -1,0 +1,344 @@
+//! One process of a service: started when what it depends on is ready, watched, started again after a crash with a
+//! growing delay, given up when it crashes too often. Knows nothing of the other services but the board.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::process::Child;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::environment::inherited;
+use crate::events::Event;
+use crate::logs;
+use crate::probe;
+use crate::process::{MARK, Proc};
+use crate::record::{Record, ReplicaState};
+use crate::stop::{self, Stop};
+
+/// How patient the supervisor is with a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Before the first restart; doubled with each crash within the window.
+    pub first_delay: Duration,
+    pub longest_delay: Duration,
+    /// With so many crashes within the window it is given up.
+    pub crashes: usize,
+    pub window: Duration,
+    /// From its start to ready; after that it counts as crashed.
+    pub ready: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first_delay: Duration::from_millis(250),
+            longest_delay: Duration::from_secs(15),
+            crashes: 6,
+            window: Duration::from_secs(60),
+            ready: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Lines shown of a process that crashed.
+const LAST_LINES: usize = 12;
+
+/// What a replica runs as.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplicaSpec {
+    pub(crate) service: String,
+    pub(crate) index: u32,
+    pub(crate) admin: SocketAddr,
+    pub(crate) depends_on: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Where it works: the checkout.
+    pub(crate) folder: PathBuf,
+    /// The folder that marks the stack's services in `/proc`.
+    pub(crate) mark: PathBuf,
+    pub(crate) log: PathBuf,
+    pub(crate) patience: Patience,
+}
+
+/// The executable that a service should run; a new value restarts it.
+pub(crate) type Wanted = watch::Receiver<PathBuf>;
+
+/// A running replica's task.
+pub(crate) struct Replica {
+    pub(crate) spec: ReplicaSpec,
+    pub(crate) board: Board,
+    pub(crate) wanted: Wanted,
+    /// This service is to end.
+    pub(crate) ending: CancellationToken,
+    pub(crate) stop: Stop,
+}
+
+enum Ended {
+    /// As asked.
+    Stopped,
+    /// To run a new executable.
+    Replaced,
+    Crashed(String),
+    /// Exit code 2: it says that it cannot run with this configuration or schema.
+    Refused(String),
+}
+
+impl Replica {
+    /// Runs until it is asked to end.
+    pub(crate) async fn run(mut self) {
+        let mut crashes = VecDeque::new();
+        loop {
+            if self.wait_for_dependencies().await.is_none() {
+                return self.enter(ReplicaState::Stopped, "");
+            }
+            let ended = self.once().await;
+            let next = match ended {
+                Ended::Stopped => return self.enter(ReplicaState::Stopped, ""),
+                Ended::Replaced => {
+                    crashes.clear();
+                    continue;
+                }
+                Ended::Refused(status) => {
+                    self.crashed(&status, None);
+                    self.enter(ReplicaState::Refused, "it says that it cannot run so");
+                    self.pause(None).await
+                }
+                Ended::Crashed(status) => self.recover(&status, &mut crashes).await,
+            };
+            match next {
+                Next::Stop => return self.enter(ReplicaState::Stopped, ""),
+                Next::Fresh => crashes.clear(),
+                Next::Again => {}
+            }
+        }
+    }
+
+    async fn recover(&mut self, status: &str, crashes: &mut VecDeque<Instant>) -> Next {
+        let delay = delay_after(&self.spec.patience, crashes, Instant::now());
+        self.crashed(status, delay);
+        let Some(delay) = delay else {
+            let Patience { crashes, window, .. } = self.spec.patience;
+            let text = format!("crashed {crashes} times within {} s", window.as_secs());
+            self.enter(ReplicaState::GivenUp, text);
+            return self.pause(None).await;
+        };
+        let text = format!("starts again in {:.1} s", delay.as_secs_f64());
+        self.enter(ReplicaState::BackingOff, text);
+        let next = self.pause(Some(delay)).await;
+        if matches!(next, Next::Again) {
+            let (service, index) = (&self.spec.service, self.spec.index);
+            self.board
+                .enter(service, index, ReplicaState::Starting, "again", |replica| replica.restarts += 1);
+        }
+        next
+    }
+
+    fn crashed(&self, status: &str, delay: Option<Duration>) {
+        let (service, index) = (self.spec.service.clone(), self.spec.index);
+        let last = status.to_owned();
+        self.board.change(|record| {
+            let services = record.services.iter_mut().filter(|known| known.name == service);
+            for replica in services.flat_map(|known| &mut known.replicas).filter(|one| one.index == index) {
+                replica.last_exit = Some(last.clone());
+                replica.proc = None;
+            }
+        });
+        self.board.events().say(Event::Crashed {
+            service,
+            index,
+            status: status.to_owned(),
+            lines: logs::last_of_run(&self.spec.log, LAST_LINES),
+            retry_ms: delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+        });
+    }
+
+    /// Waits so long, or until something is asked of it.
+    async fn pause(&mut self, delay: Option<Duration>) -> Next {
+        let over = async {
+            match delay {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.ending.cancelled() => Next::Stop,
+            changed = self.wanted.changed() => if changed.is_ok() { Next::Fresh } else { Next::Stop },
+            () = over => Next::Again,
+        }
+    }
+
+    async fn wait_for_dependencies(&self) -> Option<()> {
+        if self.spec.depends_on.is_empty() {
+            return (!self.ending.is_cancelled()).then_some(());
+        }
+        let needed = self.spec.depends_on.clone();
+        let met = move |record: &Record| needed.iter().all(|name| is_ready(record, name));
+        if !met(&self.board.read()) {
+            self.enter(ReplicaState::Waiting, format!("for {}", self.spec.depends_on.join(", ")));
+        }
+        tokio::select! {
+            () = self.ending.cancelled() => None,
+            () = self.board.until(met) => Some(()),
+        }
+    }
+
+    /// One life of the process.
+    async fn once(&mut self) -> Ended {
+        let program = self.wanted.borrow_and_update().clone();
+        let mut child = match self.spawn(&program) {
+            Ok(child) => child,
+            Err(error) => {
+                return Ended::Crashed(format!("cannot be started: {}: {error}", program.display()));
+            }
+        };
+        let mut is_ready = false;
+        let too_late = tokio::time::Instant::now() + self.spec.patience.ready;
+        loop {
+            tokio::select! {
+                status = child.wait() => return ended(status),
+                () = self.ending.cancelled() => {
+                    self.enter(ReplicaState::Stopping, "");
+                    return self.end(&mut child, Ended::Stopped).await;
+                }
+                changed = self.wanted.changed() => if changed.is_ok() {
+                    self.enter(ReplicaState::Stopping, "for the new build");
+                    return self.end(&mut child, Ended::Replaced).await;
+                },
+                () = probe::until_ok(self.spec.admin, "/readyz"), if !is_ready => {
+                    is_ready = true;
+                    self.enter(ReplicaState::Ready, "");
+                }
+                () = tokio::time::sleep_until(too_late), if !is_ready => {
+                    let status = format!("not ready after {} s", self.spec.patience.ready.as_secs());
+                    return self.end(&mut child, Ended::Crashed(status)).await;
+                }
+            }
+        }
+    }
+
+    async fn end(&self, child: &mut Child, how: Ended) -> Ended {
+        match stop::end(child, &self.stop, stop::GRACE).await {
+            Ok(status) if status.signal() == Some(9) && !self.stop.now.is_cancelled() => {
+                let name = self.name();
+                let grace = stop::GRACE.as_secs();
+                self.board.events().warn(format!("{name} did not end within {grace} s and was killed"));
+            }
+            Ok(_) => {}
+            Err(error) => self.board.events().warn(format!("{} could not be ended: {error}", self.name())),
+        }
+        self.board.change(|record| forget_proc(record, &self.spec));
+        how
+    }
+
+    fn spawn(&self, program: &Path) -> io::Result<Child> {
+        logs::rotate(&self.spec.log)?;
+        let log = fs::File::options().create(true).append(true).open(&self.spec.log)?;
+        logs::begin_run(&log, &self.name())?;
+        let mut command = tokio::process::Command::new(program);
+        command
+            .arg("serve")
+            .env_clear()
+            .envs(inherited())
+            .envs(self.spec.environment.iter().map(|(name, value)| (name, value)))
+            .env(MARK, &self.spec.mark)
+            .current_dir(&self.spec.folder)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let child = command.spawn()?;
+        let proc = child.id().and_then(Proc::of);
+        let (service, index) = (&self.spec.service, self.spec.index);
+        self.board.enter(service, index, ReplicaState::Starting, "", |replica| replica.proc = proc);
+        Ok(child)
+    }
+
+    fn enter(&self, state: ReplicaState, text: impl Into<String>) {
+        self.board.enter(&self.spec.service, self.spec.index, state, text, |_| {});
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.spec.service, self.spec.index)
+    }
+}
+
+enum Next {
+    Stop,
+    /// With a new executable: what was before does not count.
+    Fresh,
+    Again,
+}
+
+fn is_ready(record: &Record, service: &str) -> bool {
+    let found = record.services.iter().find(|known| known.name == service);
+    // One ready replica is enough to answer a dependent.
+    found.is_none_or(|known| known.replicas.iter().any(|replica| replica.state == ReplicaState::Ready))
+}
+
+fn forget_proc(record: &mut Record, spec: &ReplicaSpec) {
+    let services = record.services.iter_mut().filter(|known| known.name == spec.service);
+    for replica in services.flat_map(|known| &mut known.replicas).filter(|one| one.index == spec.index) {
+        replica.proc = None;
+    }
+}
+
+fn ended(status: io::Result<ExitStatus>) -> Ended {
+    match status {
+        Ok(status) if status.code() == Some(2) => Ended::Refused(words(status)),
+        Ok(status) => Ended::Crashed(words(status)),
+        Err(error) => Ended::Crashed(error.to_string()),
+    }
+}
+
+/// `exit code 1`, `signal 9`.
+pub(crate) fn words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// Notes a crash and says how long to wait before the next start; `None`: it crashed too often within the window.
+fn delay_after(patience: &Patience, crashes: &mut VecDeque<Instant>, now: Instant) -> Option<Duration> {
+    crashes.push_back(now);
+    while crashes.front().is_some_and(|first| now.duration_since(*first) > patience.window) {
+        crashes.pop_front();
+    }
+    if crashes.len() >= patience.crashes {
+        return None;
+    }
+    let doublings = u32::try_from(crashes.len() - 1).unwrap_or(u32::MAX).min(16);
+    Some((patience.first_delay * 2_u32.pow(doublings)).min(patience.longest_delay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_then_it_is_given_up() {
+        let patience = Patience { longest_delay: Duration::from_secs(1), crashes: 5, ..Patience::default() };
+        let (mut crashes, now) = (VecDeque::new(), Instant::now());
+        let delays: Vec<_> = (0..5).map(|_| delay_after(&patience, &mut crashes, now)).collect();
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(delays, [ms(250), ms(500), ms(1000), ms(1000), None]);
+    }
+
+    #[test]
+    fn crashes_before_the_window_are_forgotten() {
+        let patience = Patience::default();
+        let (mut crashes, start) = (VecDeque::new(), Instant::now());
+        for crash in 0..20 {
+            let now = start + patience.window.mul_f64(1.1) * crash;
+            assert_eq!(delay_after(&patience, &mut crashes, now), Some(patience.first_delay));
+        }
+    }
+}

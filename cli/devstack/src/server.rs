@@ -1,0 +1,378 @@
+//! Which PostgreSQL the stack uses: a URL given, programs on this machine, Docker, or programs fetched into the cache,
+//! in this order, and why. Makes no database and no role.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret as _;
+use tokio_postgres::{Client, Config};
+use url::Url;
+
+use crate::component::{Report, Step};
+use crate::docker;
+use crate::download;
+use crate::events::Events;
+use crate::postgres::{Binaries, Postgres, PostgresSpec};
+use crate::record::{PostgresRecord, Source};
+use crate::stack::Stack;
+use crate::tls;
+use crate::trouble::{Result, Trouble, at};
+
+/// Which way to a server is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The first that works.
+    #[default]
+    Auto,
+    Only(Source),
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ServerSpec {
+    pub choice: Choice,
+    /// `DATABASE_URL` or `--database-url`: a server where we may make databases and roles.
+    pub url: Option<String>,
+    /// The file with the password that goes with it.
+    pub password_file: Option<PathBuf>,
+    /// The name of the URL's database, typed by a person who means that machine.
+    pub confirm: Option<String>,
+}
+
+/// A server that answers.
+#[derive(Debug, Clone)]
+pub struct Server {
+    record: PostgresRecord,
+    /// Of a role that may make databases and roles.
+    config: Config,
+    url: Url,
+    ours: Ours,
+}
+
+#[derive(Debug, Clone)]
+enum Ours {
+    No,
+    Process(Box<Postgres>),
+    Container(String),
+}
+
+/// A container that was just made initialises its data first.
+const CONTAINER_PATIENCE: Duration = Duration::from_secs(60);
+
+impl Server {
+    /// Finds or starts the server and says which it took and why.
+    pub(crate) async fn start(stack: &Stack, spec: &ServerSpec, events: &Events) -> Result<Self> {
+        let mut tried = Vec::new();
+        for source in [Source::Url, Source::Local, Source::Docker, Source::Download] {
+            if !matches!(spec.choice, Choice::Auto) && spec.choice != Choice::Only(source) {
+                continue;
+            }
+            match source {
+                Source::Url => match &spec.url {
+                    Some(url) => return Self::given(url, spec).await,
+                    None => tried.push("no DATABASE_URL or --database-url is given".to_owned()),
+                },
+                Source::Local => match Binaries::find(None) {
+                    Ok(found) => return Self::local(stack, &found, events).await,
+                    Err(_) => tried.push(
+                        "no server programs (looked with pg_config, in /usr/lib/postgresql/*/bin and in PATH)".into(),
+                    ),
+                },
+                Source::Docker => match docker::available().await {
+                    Ok(()) => match Self::container(stack, events).await {
+                        Ok(server) => return Ok(server),
+                        Err(error) => tried.push(format!("Docker: {error}")),
+                    },
+                    Err(lacking) => tried.push(format!("no Docker ({lacking})")),
+                },
+                Source::Download => match download::postgres(stack, events).await {
+                    Ok(bin) => return Self::downloaded(stack, bin, events).await,
+                    Err(error) => tried.push(format!("no download ({error})")),
+                },
+            }
+        }
+        Err(Trouble::NoPostgres { tried })
+    }
+
+    /// The server that runs for this stack already, whoever started it.
+    pub(crate) async fn running(stack: &Stack, record: &PostgresRecord) -> Result<Option<Self>> {
+        let folder = match record.source {
+            Source::Url | Source::Docker => {
+                let url = parse(&record.url)?;
+                let config = config(&url, record.password_file.as_deref())?;
+                let ours = match record.source {
+                    Source::Docker => Ours::Container(docker::name(stack, "postgres")),
+                    _ => Ours::No,
+                };
+                let server = Self { record: record.clone(), config, url, ours };
+                return Ok(server.connect("").await.is_ok().then_some(server));
+            }
+            Source::Local => stack.path(LOCAL),
+            Source::Download => stack.path(DOWNLOADED),
+        };
+        let found = Postgres::find(&folder).await?;
+        found.map(|postgres| Self::of_process(postgres, record.source, record.why.clone())).transpose()
+    }
+
+    async fn given(url: &str, spec: &ServerSpec) -> Result<Self> {
+        let parsed = parse(url)?;
+        let address = address(&parsed);
+        if !is_loopback(&parsed) {
+            let database = database_of(&parsed).to_owned();
+            if spec.confirm.as_deref() != Some(database.as_str()) {
+                return Err(Trouble::Unconfirmed { address, database });
+            }
+        }
+        let config = config(&parsed, spec.password_file.as_deref())?;
+        let record = PostgresRecord {
+            source: Source::Url,
+            why: "its address was given".into(),
+            version: String::new(),
+            address: address.clone(),
+            url: parsed.to_string(),
+            password_file: spec.password_file.clone(),
+            proc: None,
+        };
+        let server = Self { record, config, url: parsed, ours: Ours::No };
+        server.with_version().await.map_err(|error| Trouble::Refused { address, reason: reason(&error) })
+    }
+
+    async fn local(stack: &Stack, found: &Binaries, events: &Events) -> Result<Self> {
+        let bin = found.program("postgres").parent().map(Path::to_owned).unwrap_or_default();
+        let why = format!("server programs in {}", bin.display());
+        Self::process(stack, LOCAL, bin, Source::Local, why, events).await
+    }
+
+    async fn downloaded(stack: &Stack, bin: PathBuf, events: &Events) -> Result<Self> {
+        let why = format!("fetched: {}, since nothing else is at hand", download::WHAT);
+        Self::process(stack, DOWNLOADED, bin, Source::Download, why, events).await
+    }
+
+    async fn process(
+        stack: &Stack,
+        folder: &str,
+        bin: PathBuf,
+        source: Source,
+        why: String,
+        events: &Events,
+    ) -> Result<Self> {
+        let step = events.step("postgres", why.clone());
+        let mut spec = PostgresSpec::new(stack.path(folder));
+        spec.binaries = Some(bin);
+        let (report, mut steps) = tokio::sync::mpsc::unbounded_channel();
+        let started = Postgres::start(&spec, &Report::to(report)).await?;
+        let mut how = "started";
+        while let Ok(said) = steps.try_recv() {
+            match said {
+                Step::Adopted { .. } => how = "adopted",
+                Step::Creating { .. } => how = "made and started",
+                _ => {}
+            }
+        }
+        let server = Self::of_process(started, source, why)?.with_version().await?;
+        let PostgresRecord { version, address, why, .. } = &server.record;
+        step.done(format!("{version} at {address}, {how} ({why})"));
+        Ok(server)
+    }
+
+    fn of_process(postgres: Postgres, source: Source, why: String) -> Result<Self> {
+        let url = parse(&postgres.url("postgres"))?;
+        let record = PostgresRecord {
+            source,
+            why,
+            version: String::new(),
+            address: address(&url),
+            url: url.to_string(),
+            password_file: Some(postgres.password_file()),
+            proc: Some(postgres.proc()),
+        };
+        let config = config(&url, record.password_file.as_deref())?;
+        Ok(Self { record, config, url, ours: Ours::Process(Box::new(postgres)) })
+    }
+
+    async fn container(stack: &Stack, events: &Events) -> Result<Self> {
+        let step = events.step("postgres", format!("Docker, image {}", docker::POSTGRES));
+        let (container, port, password_file) = docker::postgres(stack).await?;
+        let url = parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))?;
+        let record = PostgresRecord {
+            source: Source::Docker,
+            why: "no server programs here, but Docker answers".into(),
+            version: String::new(),
+            address: address(&url),
+            url: url.to_string(),
+            password_file: Some(password_file.clone()),
+            proc: None,
+        };
+        let config = config(&url, Some(&password_file))?;
+        let server = Self { record, config, url, ours: Ours::Container(container) };
+        let began = Instant::now();
+        let server = loop {
+            match server.clone().with_version().await {
+                Ok(server) => break server,
+                Err(error) if began.elapsed() > CONTAINER_PATIENCE => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        };
+        step.done(format!("{} at {} ({})", server.record.version, server.record.address, server.record.why));
+        Ok(server)
+    }
+
+    async fn with_version(mut self) -> Result<Self> {
+        let client = self.connect("").await?;
+        let row = client.query_one("select current_setting('server_version')", &[]).await?;
+        let version: String = row.get(0);
+        let number = version.split(' ').next().unwrap_or_default();
+        self.record.version = format!("PostgreSQL {number}");
+        Ok(self)
+    }
+
+    /// What `status` tells of it.
+    pub fn record(&self) -> &PostgresRecord {
+        &self.record
+    }
+
+    /// The container it runs in.
+    pub(crate) fn container_name(&self) -> Option<String> {
+        if let Ours::Container(name) = &self.ours { Some(name.clone()) } else { None }
+    }
+
+    /// A connection to one of its databases; to the one of the URL when `database` is empty.
+    pub async fn connect(&self, database: &str) -> Result<Client> {
+        let mut config = self.config.clone();
+        if !database.is_empty() {
+            config.dbname(database);
+        }
+        tls::connect(&config, &self.url).await
+    }
+
+    /// The address of `database` for `role`, as services take it: without a password.
+    pub(crate) fn url_for(&self, role: &str, database: &str) -> String {
+        let mut url = self.url.clone();
+        // Both only fail on addresses without a host, which `parse` refuses.
+        let _always = url.set_username(role);
+        url.set_path(database);
+        url.to_string()
+    }
+
+    /// Ends it, if it is ours.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        match &self.ours {
+            Ours::No => {}
+            Ours::Process(postgres) => {
+                postgres.stop().await?;
+            }
+            Ours::Container(name) => docker::stop(name).await?,
+        }
+        Ok(())
+    }
+}
+
+const LOCAL: &str = "postgres";
+/// Data of one major version is of no use to another, so programs from elsewhere have a folder of their own.
+const DOWNLOADED: &str = "postgres-download";
+
+/// The name that [`Trouble::Unconfirmed`] asks for, if this URL needs one typed.
+pub fn needs_confirmation(url: &str) -> Option<(String, String)> {
+    let url = parse(url).ok()?;
+    (!is_loopback(&url)).then(|| (address(&url), database_of(&url).to_owned()))
+}
+
+fn parse(url: &str) -> Result<Url> {
+    let wrong = |what: &str| Err(Trouble::Usage(format!("the database URL {what}")));
+    let Ok(url) = Url::parse(url) else {
+        return wrong("is no URL; it looks like postgres://user@host:5432/postgres");
+    };
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return wrong("does not begin with postgres://");
+    }
+    if url.password().is_some() {
+        return wrong("holds a password: put it into a file and name that in DATABASE_PASSWORD_FILE");
+    }
+    if url.host_str().is_none_or(str::is_empty) || url.username().is_empty() {
+        return wrong("needs a user and a host: postgres://user@host:5432/postgres");
+    }
+    Ok(url)
+}
+
+fn config(url: &Url, password_file: Option<&Path>) -> Result<Config> {
+    let mut config = Config::new();
+    config
+        .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
+        .port(url.port().unwrap_or(5432))
+        .user(&*percent_decoded(url.username()))
+        .dbname(database_of(url))
+        .application_name("shopctl dev")
+        .connect_timeout(Duration::from_secs(5));
+    if let Some(file) = password_file {
+        let text = std::fs::read_to_string(file).map_err(at(file))?;
+        let password = secrecy::SecretString::from(text.trim_end());
+        config.password(password.expose_secret());
+    }
+    Ok(config)
+}
+
+fn percent_decoded(text: &str) -> String {
+    // A query of one value is the one decoder that `url` exposes.
+    let plus_kept = text.replace('+', "%2B");
+    url::form_urlencoded::parse(plus_kept.as_bytes())
+        .next()
+        .map(|(name, _)| name.into_owned())
+        .unwrap_or_default()
+}
+
+fn database_of(url: &Url) -> &str {
+    match url.path().trim_start_matches('/') {
+        "" => "postgres",
+        name => name,
+    }
+}
+
+fn address(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(5432))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
+
+/// What PostgreSQL itself says, which its error type keeps one level down.
+pub(crate) fn reason(error: &Trouble) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_needs_no_typed_name() {
+        for url in ["postgres://a@127.0.0.1/x", "postgres://a@localhost:1/x", "postgres://a@[::1]/x"] {
+            assert_eq!(needs_confirmation(url), None, "{url}");
+        }
+        let asked = needs_confirmation("postgres://a@db.example.com/shop");
+        assert_eq!(asked, Some(("db.example.com:5432".into(), "shop".into())));
+        assert!(needs_confirmation("postgres://a@localhost.example.com/x").is_some());
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_refused() {
+        let error = parse("postgres://a:b@127.0.0.1/x").unwrap_err().to_string();
+        assert!(error.contains("DATABASE_PASSWORD_FILE") && !error.contains(":b@"), "{error}");
+    }
+
+    #[test]
+    fn a_user_with_unusual_letters_is_read() {
+        assert_eq!(percent_decoded("a%40b+c"), "a@b+c");
+    }
+}

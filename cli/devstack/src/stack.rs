@@ -1,0 +1,161 @@
+//! Which stack this checkout has and where its state lies. Starts nothing and knows no service.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::record::{PostgresRecord, Record};
+use crate::state::{Lock, StateDir, read_or_create};
+use crate::trouble::{Result, Trouble};
+
+const LOCK: &str = "lock";
+const RECORD: &str = "running.json";
+const SERVER: &str = "server.json";
+
+/// The platform of one checkout on this machine: its name, its marker and its folder.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    root: PathBuf,
+    name: String,
+    id: String,
+    state: StateDir,
+}
+
+impl Stack {
+    /// The stack of the checkout at `root`. Its folder is `state` where given (`$SHOP_DEV_STATE`), else below
+    /// `~/.local/state/shop`; as root below `/var/lib/shop`, since the database server runs under another account
+    /// and has to reach its part of it.
+    pub fn open(root: &Path, state: Option<PathBuf>) -> Result<Self> {
+        let root = std::fs::canonicalize(root)?;
+        let name = name_of(&root);
+        let folder = match state {
+            Some(folder) => folder,
+            None => default_parent()?.join(&name),
+        };
+        let state = StateDir::open(folder)?;
+        let id = read_or_create(&state.path().join("id"), || uuid::Uuid::new_v4().to_string())?;
+        Ok(Self { root, name, id, state })
+    }
+
+    /// The checkout.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `<checkout's name>-<hash of its path>`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the marker of its databases says. Made once; a copy of the checkout has another one.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where its state lies.
+    pub fn folder(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// A path inside its folder.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.state.path().join(inside)
+    }
+
+    /// The folder by which its services are known in `/proc` (see [`crate::process::MARK`]).
+    pub fn services(&self) -> PathBuf {
+        self.path("services")
+    }
+
+    /// What its supervisor wrote last; `None` when nothing was ever started, or all was taken down.
+    pub fn record(&self) -> Result<Option<Record>> {
+        Ok(self.state.read_json(RECORD)?)
+    }
+
+    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
+        self.state.write_json(RECORD, record)
+    }
+
+    /// The database server that was used last; it still has the data when nothing runs.
+    pub(crate) fn last_server(&self) -> Result<Option<PostgresRecord>> {
+        Ok(self.state.read_json(SERVER)?)
+    }
+
+    pub(crate) fn note_server(&self, server: &PostgresRecord) -> io::Result<()> {
+        self.state.write_json(SERVER, server)
+    }
+
+    pub(crate) fn forget(&self) -> io::Result<()> {
+        self.state.remove(RECORD)
+    }
+
+    /// Whether a supervisor has this stack in its hands now.
+    pub fn is_held(&self) -> Result<bool> {
+        Ok(self.state.try_lock(LOCK)?.is_none())
+    }
+
+    /// Takes the stack, or says who has it.
+    pub(crate) fn hold(&self) -> Result<Lock> {
+        if let Some(lock) = self.state.try_lock(LOCK)? {
+            return Ok(lock);
+        }
+        let record = self.record().ok().flatten();
+        let holder = record.filter(|record| record.supervisor.is_alive());
+        Err(Trouble::Held {
+            stack: self.name.clone(),
+            holder: holder.map(|record| Box::new((record.supervisor.pid, record.since, record.command))),
+        })
+    }
+}
+
+fn default_parent() -> Result<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/shop"));
+    }
+    let below = |name: &str, rest: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .map(|path| path.join(rest))
+    };
+    below("XDG_STATE_HOME", "shop").or_else(|| below("HOME", ".local/state/shop")).ok_or_else(|| {
+        Trouble::Environment(
+            "neither SHOP_DEV_STATE nor HOME is set, so there is no place for the state".into(),
+        )
+    })
+}
+
+/// Two checkouts of one name differ by their path; the hash is FNV-1a, which no toolchain changes.
+fn name_of(root: &Path) -> String {
+    let name = root.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(32).collect();
+    let bytes = root.as_os_str().as_encoded_bytes();
+    let hash =
+        bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    format!("{plain}-{hash:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkouts_of_one_name_have_stacks_of_their_own() {
+        let one = name_of(Path::new("/home/a/My Shop"));
+        assert!(one.starts_with("my-shop-"), "{one}");
+        assert_eq!(one, name_of(Path::new("/home/a/My Shop")));
+        assert_ne!(one, name_of(Path::new("/home/b/My Shop")));
+    }
+
+    #[test]
+    fn only_one_holds_a_stack() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = Stack::open(folder.path(), Some(folder.path().join("state"))).unwrap();
+        let lock = stack.hold().unwrap();
+        assert!(stack.is_held().unwrap());
+        assert!(matches!(stack.hold(), Err(Trouble::Held { holder: None, .. })));
+        drop(lock);
+        assert!(!stack.is_held().unwrap());
+        assert_eq!(stack.id(), Stack::open(folder.path(), Some(folder.path().join("state"))).unwrap().id());
+    }
+}

@@ -1,0 +1,55 @@
+//! Connects to a database server, over TLS where its URL asks for it. Decides nothing about who may connect.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use url::Url;
+
+use crate::trouble::{Result, Trouble};
+
+/// A connection as `url` wants it. `sslmode=require` and above all mean: TLS, and the certificate is verified in full.
+pub(crate) async fn connect(config: &Config, url: &Url) -> Result<Client> {
+    let option = |wanted: &str| {
+        url.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    let mode = option("sslmode").unwrap_or_default();
+    if !matches!(mode.as_str(), "require" | "verify-ca" | "verify-full") {
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        return Ok(client);
+    }
+    let mut config = config.clone();
+    config.ssl_mode(SslMode::Require);
+    let tls = MakeRustlsConnect::new(client_config(option("sslrootcert").as_deref())?);
+    let (client, connection) = config.connect(tls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+fn client_config(roots_file: Option<&str>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    match roots_file {
+        Some(file) => {
+            let wrong = |error: String| Trouble::Usage(format!("sslrootcert {file}: {error}"));
+            for certificate in
+                CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?
+            {
+                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Trouble::Environment(format!("TLS cannot be set up: {error}")))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

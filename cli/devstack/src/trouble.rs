@@ -1,0 +1,133 @@
+//! Why the stack cannot do what was asked, and what to do next. Renders nothing: the caller chooses words' colours
+//! and the exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+use time::OffsetDateTime;
+
+use crate::component;
+
+/// Shorthand of the stack's functions.
+pub type Result<T> = std::result::Result<T, Trouble>;
+
+/// What went wrong. [`Trouble::next`] has the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Another supervisor has the stack: its process, since when, and its command line.
+    #[error("the stack {stack} is already up{}", held_by(.holder.as_deref()))]
+    Held { stack: String, holder: Option<Box<(u32, OffsetDateTime, String)>> },
+    /// Nothing of the stack runs, and the command needs it.
+    #[error("the stack {0} is not up")]
+    NotUp(String),
+    /// A port that shop.toml gives is in use.
+    #[error("port {port} ({what}) is taken{}", by(.holder.as_ref()))]
+    PortTaken { what: String, port: u16, holder: Option<String> },
+    /// An option names a service that shop.toml lacks.
+    #[error("no service {name} in shop.toml (it has {known})")]
+    NoSuchService { name: String, known: String },
+    /// An option's value makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Something of the machine is missing.
+    #[error("{0}")]
+    Environment(String),
+    /// No PostgreSQL: what was tried, in the order it was tried.
+    #[error("no PostgreSQL: {}", .tried.join("; "))]
+    NoPostgres { tried: Vec<String> },
+    /// The server of the URL does not answer, or refuses us.
+    #[error("PostgreSQL at {address} cannot be used: {reason}")]
+    Refused { address: String, reason: String },
+    /// A database that dev did not make for this stack.
+    #[error("the database {database} at {address} {found}, so it is left alone")]
+    Unmarked { database: String, address: String, found: String },
+    /// A server that is not on this machine needs the database's name typed.
+    #[error("{address} is not this machine: confirm with the name of its database")]
+    Unconfirmed { address: String, database: String },
+    /// The compiler said no; its words went out as events.
+    #[error("the build of {packages} failed")]
+    Build { packages: String },
+    /// A service's own command (`migrate`, `seed`, `keys init`) failed.
+    #[error("{service} {command} ended with {status}{}", last_lines(.lines))]
+    Command { service: String, command: String, status: String, code: Option<i32>, lines: Vec<String> },
+    /// Services that were started did not become ready.
+    #[error("{} did not become ready", .services.join(", "))]
+    NotReady { services: Vec<String> },
+    /// Something that `--with` names cannot be had here.
+    #[error("{what} cannot be started: {lacking}")]
+    Extra { what: &'static str, lacking: String, next: String },
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
+    /// PostgreSQL, Redis or the mailbox.
+    #[error(transparent)]
+    Component(#[from] component::Error),
+    /// A file or a process could not be handled.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Trouble {
+    /// What the reader can do about it, if that is known.
+    pub fn next(&self) -> Option<String> {
+        Some(match self {
+            Self::Held { .. } => "look with `shopctl dev status`, stop it with `shopctl dev down`".into(),
+            Self::NotUp(_) => "start it with `shopctl dev up`".into(),
+            Self::PortTaken { .. } => "end that process, or let free ports be chosen with --ports auto".into(),
+            Self::NoPostgres { .. } => {
+                "install it (`apt-get install postgresql`, `brew install postgresql`), start Docker, or name a \
+                 server with --database-url postgres://user@host/postgres"
+                    .into()
+            }
+            Self::Refused { .. } => {
+                "check the address, the user, and the password in the file that DATABASE_PASSWORD_FILE names".into()
+            }
+            Self::Unmarked { .. } => {
+                "give a server of its own with --database-url, or drop that database yourself".into()
+            }
+            Self::Unconfirmed { database, .. } => format!("give --confirm {database}"),
+            Self::Build { .. } => "mend what the compiler names above, then run it again".into(),
+            Self::Command { code: Some(2), .. } => {
+                "its sentence above says what it cannot live on; `shopctl dev reset` starts with an empty database"
+                    .into()
+            }
+            Self::NotReady { services } => {
+                format!("read `shopctl dev logs {}`", services.first().map_or("", String::as_str))
+            }
+            Self::Extra { next, .. } => next.clone(),
+            _ => return None,
+        })
+    }
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Component(error.into())
+    }
+}
+
+/// A path in an error of the system, which does not name it.
+pub(crate) fn at(path: &std::path::Path) -> impl FnOnce(io::Error) -> Trouble {
+    let path: PathBuf = path.to_owned();
+    move |error| Trouble::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+fn held_by(holder: Option<&(u32, OffsetDateTime, String)>) -> String {
+    holder
+        .map(|(pid, since, command)| format!(": `{command}` (pid {pid}) has it since {}", clock(*since)))
+        .unwrap_or_default()
+}
+
+/// `2026-11-22 19:01:02 UTC`: exact enough to tell two starts apart.
+fn clock(at: OffsetDateTime) -> String {
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    at.to_offset(time::UtcOffset::UTC).format(&format).unwrap_or_default()
+}
+
+fn by(holder: Option<&String>) -> String {
+    holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
+}
+
+fn last_lines(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("; its last lines:\n{}", lines.join("\n")) }
+}

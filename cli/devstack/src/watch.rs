@@ -1,0 +1,237 @@
+//! `--watch`: on a change in a service's crate, or in a workspace crate it depends on, builds it anew and starts the
+//! new executable. A build that fails leaves the old one running. Knows nothing of processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use notify::{EventKind, RecursiveMode, Watcher as _};
+use serde::Deserialize;
+use tokio::process::Command;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::board::Board;
+use crate::build::Build;
+use crate::events::Event;
+use crate::fleet::Fleet;
+use crate::stack::Stack;
+use crate::trouble::{Result, Trouble};
+use crate::up::{Ready, UpOptions};
+
+/// An editor writes a file in several steps, a checkout writes many files.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// Which folders concern which packages.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    build: Build,
+    /// The longest folder that holds a changed file decides.
+    folders: BTreeMap<PathBuf, BTreeSet<String>>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    path: Option<PathBuf>,
+    /// `dev` for dependencies of tests.
+    kind: Option<String>,
+}
+
+impl Watch {
+    /// Asks cargo which crates the services consist of.
+    pub(crate) async fn new(stack: &Stack, options: &UpOptions, build: Build) -> Result<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["metadata", "--no-deps", "--offline", "--format-version=1"]).current_dir(stack.root());
+        let output = command.output().await?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Trouble::Environment(format!("cargo metadata: {why}")));
+        }
+        let metadata: Metadata = serde_json::from_slice(&output.stdout)
+            .map_err(|error| Trouble::Environment(format!("cargo metadata: {error}")))?;
+        let packages = options.services.iter().map(|service| service.package.as_str());
+        Ok(Self { build, folders: folders(&metadata, packages) })
+    }
+
+    /// Builds and restarts until it is dropped.
+    pub(crate) async fn run(mut self, ready: &Ready<'_>, board: &Board, fleet: &Fleet) -> Result<()> {
+        let (sender, mut changes) = unbounded_channel();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = event {
+                let _unheard = sender.send(event);
+            }
+        })
+        .map_err(|error| unwatchable(&error))?;
+        for folder in self.folders.keys() {
+            watcher.watch(folder, RecursiveMode::Recursive).map_err(|error| unwatchable(&error))?;
+        }
+        board.events().step("watch", "").done(format!("{} crates", self.folders.len()));
+        loop {
+            let Some((path, packages)) = self.next_change(&mut changes).await else { return Ok(()) };
+            self.apply(path, packages, ready, board, fleet).await;
+        }
+    }
+
+    /// The packages that the changes of the next moment concern.
+    async fn next_change(
+        &self,
+        changes: &mut UnboundedReceiver<notify::Event>,
+    ) -> Option<(PathBuf, BTreeSet<String>)> {
+        let mut first = None;
+        let mut packages = BTreeSet::new();
+        loop {
+            let event = match &first {
+                None => changes.recv().await?,
+                Some(_) => match tokio::time::timeout(QUIET, changes.recv()).await {
+                    Ok(event) => event?,
+                    Err(_quiet) => return first.map(|path| (path, packages)),
+                },
+            };
+            if matches!(event.kind, EventKind::Access(_)) {
+                continue;
+            }
+            for path in event.paths.into_iter().filter(|path| is_source(path)) {
+                if let Some(concerned) = self.concerned(&path) {
+                    packages.extend(concerned.iter().cloned());
+                    first.get_or_insert(path);
+                }
+            }
+        }
+    }
+
+    fn concerned(&self, path: &Path) -> Option<&BTreeSet<String>> {
+        path.ancestors().find_map(|folder| self.folders.get(folder))
+    }
+
+    async fn apply(
+        &mut self,
+        path: PathBuf,
+        packages: BTreeSet<String>,
+        ready: &Ready<'_>,
+        board: &Board,
+        fleet: &Fleet,
+    ) {
+        let services = ready.of_packages(&packages).map(|planned| planned.spec.name.clone()).collect();
+        let path = path.strip_prefix(&self.build.root).map(Path::to_owned).unwrap_or(path);
+        board.events().say(Event::Changed { path, services });
+        let before = ready.stamps(&packages);
+        self.build.packages = packages;
+        match self.build.run(board.events()).await {
+            Err(trouble) => {
+                return board.events().warn(format!("{trouble}; what runs is still the build before"));
+            }
+            Ok(_) if ready.stamps(&self.build.packages) == before => {
+                return board.events().say(Event::Unchanged {});
+            }
+            Ok(_) => {}
+        }
+        for planned in ready.of_packages(&self.build.packages) {
+            if let Err(trouble) = ready.migrate(planned, board).await {
+                board.events().warn(format!("{trouble}; what runs is still the build before"));
+                continue;
+            }
+            fleet.replace(&planned.spec.name, ready.program(planned));
+        }
+    }
+}
+
+/// When each executable was last written: a build may find that a change does not concern it.
+pub(crate) type Stamps = Vec<Option<SystemTime>>;
+
+fn unwatchable(error: &notify::Error) -> Trouble {
+    Trouble::Environment(format!("files cannot be watched: {error}"))
+}
+
+/// Whether a build may read the file: neither an editor's own nor what cargo writes.
+fn is_source(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let of_editor = name.starts_with('.') || name.starts_with('#') || name.ends_with('~') || name == "4913";
+    !of_editor && !path.components().any(|part| part.as_os_str() == "target" || part.as_os_str() == "tests")
+}
+
+/// The folder of each workspace crate, with the packages among `services` that are built from it.
+fn folders<'a>(
+    metadata: &Metadata,
+    services: impl Iterator<Item = &'a str>,
+) -> BTreeMap<PathBuf, BTreeSet<String>> {
+    let folder_of =
+        |package: &Package| package.manifest_path.parent().map(Path::to_owned).unwrap_or_default();
+    let by_folder: BTreeMap<PathBuf, &Package> =
+        metadata.packages.iter().map(|package| (folder_of(package), package)).collect();
+    let mut folders: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    for service in services {
+        let mut open: Vec<PathBuf> =
+            metadata.packages.iter().filter(|package| package.name == service).map(folder_of).collect();
+        while let Some(folder) = open.pop() {
+            let Some(package) = by_folder.get(&folder) else { continue };
+            if folders.entry(folder).or_default().insert(service.to_owned()) {
+                let built = package
+                    .dependencies
+                    .iter()
+                    .filter(|dependency| dependency.kind.as_deref() != Some("dev"));
+                open.extend(built.filter_map(|dependency| dependency.path.clone()));
+            }
+        }
+    }
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
+        let dependency = |(name, kind): &(&str, Option<&str>)| Dependency {
+            path: Some(Path::new("/w").join(name)),
+            kind: kind.map(str::to_owned),
+        };
+        Package {
+            name: name.into(),
+            manifest_path: Path::new("/w").join(name).join("Cargo.toml"),
+            dependencies: dependencies.iter().map(dependency).collect(),
+        }
+    }
+
+    #[test]
+    fn a_change_concerns_the_services_that_are_built_from_it() {
+        let metadata = Metadata {
+            packages: vec![
+                package("a", &[("kit", None), ("tests", Some("dev"))]),
+                package("b", &[("kit", None)]),
+                package("kit", &[("api", None)]),
+                package("api", &[]),
+                package("tests", &[]),
+                package("tool", &[("api", None)]),
+            ],
+        };
+        let folders = folders(&metadata, ["a", "b"].into_iter());
+        let of = |name: &str| {
+            let names = folders.get(&Path::new("/w").join(name)).cloned().unwrap_or_default();
+            names.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!([of("a"), of("b"), of("kit"), of("api")], ["a", "b", "a b", "a b"]);
+        assert_eq!([of("tests"), of("tool")], ["", ""]);
+    }
+
+    #[test]
+    fn files_of_editors_and_of_cargo_are_no_source() {
+        for path in
+            ["/w/src/.main.rs.swp", "/w/src/main.rs~", "/w/target/debug/x", "/w/src/4913", "/w/tests/it/x.rs"]
+        {
+            assert!(!is_source(Path::new(path)), "{path}");
+        }
+        assert!(is_source(Path::new("/w/src/main.rs")) && is_source(Path::new("/w/migrations/0001_a.sql")));
+    }
+}
