@@ -28,15 +28,8 @@ pub struct Search {
 pub async fn search(tx: &mut PgConnection, search: &Search) -> sqlx::Result<Vec<UserSummary>> {
     plan_for_values(tx).await?;
     let prefix = search.beginning.as_deref().map(like_prefix);
-    let rows = sqlx::query!(
-        r#"SELECT id, COALESCE(email, '') AS "email!", email_verified_at IS NOT NULL AS "email_verified!", status, roles,
-                  display_name, created_at
-           FROM users
-           WHERE ($1::text IS NULL OR email LIKE $1 OR lower(display_name) LIKE $1)
-             AND ($2::text IS NULL OR status = $2)
-             AND ($3::text IS NULL OR $3 = ANY (roles))
-             AND ($4::uuid IS NULL OR id > $4)
-           ORDER BY id LIMIT $5"#,
+    let rows = sqlx::query_file!(
+        "src/db/search_users.sql",
         prefix,
         search.status.map(UserStatus::as_str),
         search.role.map(AccountRole::as_str),

@@ -13,7 +13,7 @@ pub mod totp;
 pub mod users;
 
 /// For the rest of the transaction statements are planned for their values instead of for any: a plan that must fit
-/// every filter can use no index. Planning costs a fifth of a millisecond, which lists for administrators can bear.
+/// every filter can use no index. Planning costs about a millisecond, which lists for administrators can bear.
 async fn plan_for_values(tx: &mut sqlx::PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").fetch_one(tx).await?;
     Ok(())
