@@ -78,7 +78,7 @@ impl<T: Text> FromToml for T {
         };
         text.parse()
             .map_err(|reason: String| {
-                let message = format!("`{}` cannot be {:?}: {reason}", node.path, text.as_ref());
+                let message = format!("`{}` cannot be {:?}", node.path, text.as_ref());
                 let problem = Problem::new("bad-value", node.span(), message);
                 problems.add(problem.label(reason).hint(format!("write {}", T::EXPECTED)));
             })
@@ -143,7 +143,7 @@ impl<K: Text + std::hash::Hash + Eq, V: FromToml> FromToml for IndexMap<K, V> {
 pub(crate) fn parse_key<K: Text>(key: &str, span: Range<usize>, problems: &mut Collector) -> Option<K> {
     key.parse()
         .map_err(|reason: String| {
-            let problem = Problem::new("bad-name", span, format!("{key:?} is not a usable name: {reason}"));
+            let problem = Problem::new("bad-name", span, format!("{key:?} is not a usable name"));
             problems.add(problem.label(reason).hint(format!("write {}", K::EXPECTED)));
         })
         .ok()
@@ -184,7 +184,11 @@ impl<'a> Reader<'a> {
         let (path, value) = self.find(key)?;
         let node = Node { path: &path, value };
         let origin = node.origin(problems);
-        Some(Located { value: T::from_toml(node, problems)?, origin })
+        let value = T::from_toml(node, problems);
+        if value.is_none() {
+            problems.malformed.insert(key.to_owned());
+        }
+        Some(Located { value: value?, origin })
     }
 
     /// Like [`Self::get`]; an absent key is a problem.
@@ -207,7 +211,9 @@ impl<'a> Reader<'a> {
 
     /// The value of `key` as it stands, for a table whose keys are names.
     pub(crate) fn find(&mut self, key: &'static str) -> Option<(String, &'a Spanned<DeValue<'a>>)> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.table.get(key).map(|value| (self.path_of(key), value))
     }
 
@@ -226,7 +232,9 @@ impl<'a> Reader<'a> {
             if self.asked.contains(&key) {
                 continue;
             }
-            let hint = match (elsewhere(key), did_you_mean(key, self.asked.iter().copied())) {
+            let meant = did_you_mean(key, self.asked.iter().copied());
+            problems.malformed.extend(meant.map(str::to_owned));
+            let hint = match (elsewhere(key), meant) {
                 (Some(place), _) => place,
                 (None, Some(meant)) => format!("did you mean `{meant}`?"),
                 (None, None) => format!("known here: {}", self.asked.join(", ")),
@@ -237,7 +245,8 @@ impl<'a> Reader<'a> {
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let key = key.escape_debug(); // a quoted key may hold anything, and the path is printed
+        if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
 }
 

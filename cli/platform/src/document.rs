@@ -59,12 +59,12 @@ impl Document {
             return None; // what was recovered is guesswork: its mistakes would be noise
         }
         let mut reader = Reader::root(&root);
-        let schema: Located<u32> = reader.required("schema", problems)?;
-        if *schema != SCHEMA {
-            let message = format!("`schema` is {}, and this shopctl reads {SCHEMA}", *schema);
+        let schema: Option<Located<u32>> = reader.required("schema", problems);
+        if let Some(other) = schema.filter(|schema| **schema != SCHEMA) {
+            let message = format!("`schema` is {}, and this shopctl reads {SCHEMA}", *other);
             let hint = "use the shopctl of the repository that the file comes from";
-            problems.add(Problem::new("schema", schema.span(), message).hint(hint));
-            return None;
+            problems.add(Problem::new("schema", other.span(), message).label("another layout").hint(hint));
+            return None; // the keys of another layout are not mistakes of this one
         }
         let date = reader.required("date", problems);
         let defaults = reader

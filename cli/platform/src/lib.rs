@@ -26,6 +26,6 @@ pub use self::problem::{Problem, Problems};
 pub use self::resolved::{Cluster, Resolved, Service, Setting};
 pub use self::schema::json_schema;
 pub use self::settings::{
-    ChangeWindow, ClusterPin, CpuRange, Ignored, Ingress, MemoryRange, Metrics, Migrations, Objectives,
-    Payments, Replicas, Scan, Severity, Shutdown,
+    ChangeWindow, ClusterPin, CpuRange, EnvValue, Ignored, Ingress, MemoryRange, Metrics, Migrations,
+    Objectives, Payments, Replicas, Scan, Severity, Shutdown,
 };

@@ -33,9 +33,9 @@ pub enum LoadError {
         /// Why.
         source: std::io::Error,
     },
-    /// The path is a folder.
-    #[error("{path} is a folder, not a file")]
-    Folder {
+    /// The path is a folder, a pipe, a device.
+    #[error("{path} is not a regular file")]
+    NotAFile {
         /// The path as it was given.
         path: PathBuf,
     },
@@ -93,10 +93,11 @@ impl Platform {
     /// Every mistake of the file at once, or why it cannot be read.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let unreadable = |source| LoadError::Unreadable { path: path.into(), source };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(LoadError::Folder { path: path.into() });
+        // Asked before opening: opening a pipe waits for a writer.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(LoadError::NotAFile { path: path.into() });
         }
+        let file = std::fs::File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > LARGEST {

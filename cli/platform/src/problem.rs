@@ -1,9 +1,10 @@
 //! What is wrong with a platform file: each problem with its place, what is expected, and a hint.
 //! Must not print: `shopctl` renders it as text or as data.
+use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::ops::Range;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource};
+use miette::{Diagnostic, LabeledSpan, MietteError, NamedSource, SourceCode, SourceSpan, SpanContents};
 
 use crate::source::Source;
 
@@ -49,8 +50,8 @@ impl Problems {
 
     /// Each problem with the text around it, for miette's handlers.
     pub fn diagnostics(&self) -> impl Iterator<Item = impl Diagnostic> {
-        let text = NamedSource::new(self.file(), self.source.text.to_string());
-        self.list.iter().map(move |problem| Shown { problem: problem.clone(), text: text.clone() })
+        let text = NamedSource::new(self.file(), printable(&self.source.text));
+        self.list.iter().map(move |problem| Shown { problem: problem.clone(), text: WholeLine(text.clone()) })
     }
 }
 
@@ -68,7 +69,34 @@ impl std::error::Error for Problems {}
 #[derive(Debug)]
 struct Shown {
     problem: Problem,
-    text: NamedSource<String>,
+    text: WholeLine,
+}
+
+/// How much of a very long line is shown on each side of a problem, in bytes.
+const WIDEST: usize = 120;
+
+/// Shows the whole line around a problem and no other, however much context is asked for.
+#[derive(Debug, Clone)]
+struct WholeLine(NamedSource<String>);
+
+impl SourceCode for WholeLine {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        if before + after == 0 {
+            return self.0.read_span(span, 0, 0); // asked for the position, not for the text around it
+        }
+        let text = self.0.inner();
+        let (from, to) = (span.offset(), span.offset() + span.len());
+        let line_start = text[..from].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[to..].find('\n').map_or(text.len(), |at| to + at);
+        let start = text.ceil_char_boundary(line_start.max(from.saturating_sub(WIDEST)));
+        let end = text.floor_char_boundary(line_end.min(to + WIDEST));
+        self.0.read_span(&(start..end).into(), 0, 0)
+    }
 }
 
 impl Display for Shown {
@@ -81,15 +109,17 @@ impl std::error::Error for Shown {}
 
 impl Diagnostic for Shown {
     fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        Some(Box::new(self.problem.code))
+        // The kind of a plain mistake says nothing that its message does not.
+        self.problem.code.starts_with("SHOP-").then(|| Box::new(self.problem.code) as Box<dyn Display>)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
         self.problem.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn Display>)
     }
 
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(&self.text)
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        let is_empty = self.text.0.inner().trim().is_empty();
+        (!is_empty).then_some(&self.text)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -98,16 +128,29 @@ impl Diagnostic for Shown {
     }
 }
 
+/// `text` with what would steer a terminal replaced by a character of as many bytes, so that places stay.
+fn printable(text: &str) -> String {
+    let safe = |c: char| match c {
+        '\n' | '\t' => c,
+        '\r' | '\0'..='\x1f' | '\x7f' => ' ',
+        '\u{80}'..='\u{9f}' => '·',
+        _ => c,
+    };
+    text.chars().map(safe).collect()
+}
+
 /// Collects problems while the file is read; the same problem found twice (in two environments) counts once.
 #[derive(Debug)]
 pub(crate) struct Collector {
     pub(crate) source: Source,
+    /// Keys that are there but could not be read: saying that they are missing as well would be noise.
+    pub(crate) malformed: HashSet<String>,
     list: Vec<Problem>,
 }
 
 impl Collector {
     pub(crate) fn new(source: Source) -> Self {
-        Self { source, list: Vec::new() }
+        Self { source, malformed: HashSet::new(), list: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, problem: Problem) {

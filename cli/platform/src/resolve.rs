@@ -80,11 +80,12 @@ fn cluster(
     let Some(pin) = settings.cluster.clone() else { return Ok(None) };
     let owner = format!("the environment `{name}`");
     let mut need = Need { owner, place: format!("environment.{name}"), span: layer.span.clone(), problems };
-    let (namespace, registry) =
-        (need.value("namespace", &settings.namespace), need.value("registry", &settings.registry));
-    let (region, zones) = (need.value("region", &settings.region), need.value("zones", &settings.zones));
-    let kubernetes = need.value("kubernetes", &settings.kubernetes);
-    let ingress = need.value("ingress", &settings.ingress);
+    let namespace = need.value("namespace", settings.namespace.clone());
+    let registry = need.value("registry", settings.registry.clone());
+    let region = need.value("region", settings.region.clone());
+    let zones = need.value("zones", settings.zones.clone());
+    let kubernetes = need.value("kubernetes", settings.kubernetes.clone());
+    let ingress = need.value("ingress", settings.ingress.clone());
     Ok(Some(Cluster {
         pin,
         namespace: namespace?,
@@ -105,32 +106,33 @@ fn decide(
 ) -> Option<Service> {
     let owner = format!("the service `{name}`");
     let mut need = Need { owner, place: format!("service.{name}"), span: span.clone(), problems };
-    let (port, admin_port) =
-        (need.value("port", &identity.port), need.value("admin_port", &identity.admin_port));
-    let replicas = need.value("replicas", &workload.replicas);
-    let (cpu, memory) = (need.value("cpu", &workload.cpu), need.value("memory", &workload.memory));
-    let shutdown = need.value("shutdown", &workload.shutdown);
-    let objectives = need.value("objectives", &workload.objectives);
-    let team = need.value("team", &workload.team);
+    let port = need.value("port", identity.port).unwrap_or_else(stand_in::port);
+    let admin_port = need.value("admin_port", identity.admin_port).unwrap_or_else(stand_in::port);
+    let replicas = need.value("replicas", workload.replicas).unwrap_or_else(stand_in::replicas);
+    let cpu = need.value("cpu", workload.cpu).unwrap_or_else(stand_in::cpu);
+    let memory = need.value("memory", workload.memory).unwrap_or_else(stand_in::memory);
+    let shutdown = need.value("shutdown", workload.shutdown).unwrap_or_else(stand_in::shutdown);
+    let objectives = need.value("objectives", workload.objectives).unwrap_or_else(stand_in::objectives);
+    let team = need.value("team", workload.team).unwrap_or_else(stand_in::team);
     Some(Service {
         name: name.clone(),
         package: identity.package?,
         path: identity.path?,
-        port: port.ok()?,
-        admin_port: admin_port.ok()?,
+        port,
+        admin_port,
         depends_on: identity.depends_on?,
         database: identity.database,
         migrations: identity.migrations,
         secrets: identity.secrets?,
         host: identity.host,
         payments: identity.payments,
-        replicas: replicas.ok()?,
-        cpu: cpu.ok()?,
-        memory: memory.ok()?,
-        shutdown: shutdown.ok()?,
-        objectives: objectives.ok()?,
+        replicas,
+        cpu,
+        memory,
+        shutdown,
+        objectives,
         env: workload.env?,
-        team: team.ok()?,
+        team,
     })
 }
 
@@ -147,8 +149,11 @@ struct Need<'a> {
 }
 
 impl Need<'_> {
-    fn value<T: Clone>(&mut self, key: &str, found: &Option<Located<T>>) -> Result<Located<T>, Missing> {
-        found.clone().ok_or_else(|| {
+    fn value<T>(&mut self, key: &str, found: Option<Located<T>>) -> Result<Located<T>, Missing> {
+        found.ok_or_else(|| {
+            if self.problems.malformed.contains(key) {
+                return Missing;
+            }
             let message = format!("{} has no `{key}`", self.owner);
             let hint = match IdentitySettings::KEYS.contains(&key) {
                 true => format!("add `{key} = …` to [{}]", self.place),
@@ -158,5 +163,47 @@ impl Need<'_> {
             self.problems.add(problem.label(format!("`{key}` is missing")).hint(hint));
             Missing
         })
+    }
+}
+
+/// Values that break no law, for those that are missing: the laws can then speak of all the others in the same
+/// run. They never leave the crate, since a missing value is a problem and a file with one gives no platform.
+mod stand_in {
+    use super::Missing;
+    use crate::located::Located;
+    use crate::settings::{CpuRange, MemoryRange, Objectives, Replicas, Shutdown};
+    use crate::types::{DnsLabel, Port};
+
+    fn of<T: std::str::FromStr<Err = String>>(text: &str) -> T {
+        text.parse().expect("a constant of this module, tested")
+    }
+
+    /// Not distinct: the law on ports passes over values that stand in no file.
+    pub(super) fn port(_: Missing) -> Located<Port> {
+        Located::default_of(Port::LOWEST)
+    }
+
+    pub(super) fn replicas(_: Missing) -> Located<Replicas> {
+        Located::default_of(Replicas { min: 3, max: 10, target_cpu: of("70%") })
+    }
+
+    pub(super) fn cpu(_: Missing) -> Located<CpuRange> {
+        Located::default_of(CpuRange { request: of("1"), limit: of("1") })
+    }
+
+    pub(super) fn memory(_: Missing) -> Located<MemoryRange> {
+        Located::default_of(MemoryRange { request: of("1Gi"), limit: of("1Gi") })
+    }
+
+    pub(super) fn shutdown(_: Missing) -> Located<Shutdown> {
+        Located::default_of(Shutdown { pre_stop: of("1s"), drain: of("1s"), grace: of("3s") })
+    }
+
+    pub(super) fn objectives(_: Missing) -> Located<Objectives> {
+        Located::default_of(Objectives { availability: of("99%"), p95: of("1s") })
+    }
+
+    pub(super) fn team(_: Missing) -> Located<DnsLabel> {
+        Located::default_of(of("nobody"))
     }
 }

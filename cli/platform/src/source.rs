@@ -2,6 +2,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+/// More than this under a caret helps nobody, in bytes.
+const LONGEST: usize = 120;
+
 /// A file's text with its name as the reader knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
@@ -21,11 +24,16 @@ impl Source {
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
-    /// `span` cut to its first line, so that a caret under a long table stays readable.
+    /// `span` cut to a readable part of its first line. Where it is empty (the end of a line, where something is
+    /// missing) it becomes the character before.
     pub(crate) fn first_line(&self, span: Range<usize>) -> Range<usize> {
-        let (start, end) = (self.floor(span.start), self.floor(span.end));
-        let line = self.text[start..end.max(start)].lines().next().unwrap_or_default();
-        start..start + line.trim_end().len()
+        let (start, end) = (self.floor(span.start), self.floor(span.end.min(span.start + LONGEST)));
+        let line = self.text[start..end.max(start)].lines().next().unwrap_or_default().trim_end();
+        let before = self.text[..start].chars().next_back().filter(|c| *c != '\n');
+        match before {
+            Some(before) if line.is_empty() => start - before.len_utf8()..start,
+            _ => start..start + line.len(),
+        }
     }
 
     fn floor(&self, offset: usize) -> usize {

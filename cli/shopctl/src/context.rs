@@ -2,6 +2,8 @@
 //! Must not print, and must not hold a command's own state.
 use std::path::{Path, PathBuf};
 
+use shop_platform::{Platform, Resolved};
+
 use crate::args::{GlobalArgs, Output};
 use crate::error::{CommandError, OrExit as _};
 use crate::exit::Exit;
@@ -42,9 +44,23 @@ impl Context {
         })
     }
 
-    /// Where the platform file is.
+    /// Where the platform file is; short where it lies below the current folder, since errors print it.
     pub(crate) fn platform_file(&self) -> Result<PathBuf, CommandError> {
-        Ok(self.root()?.join(PLATFORM_FILE))
+        let path = self.root()?.join(PLATFORM_FILE);
+        let below =
+            std::env::current_dir().ok().and_then(|here| Some(path.strip_prefix(here).ok()?.to_owned()));
+        Ok(below.unwrap_or(path))
+    }
+
+    /// The checked platform file.
+    pub(crate) fn platform(&self) -> Result<Platform, CommandError> {
+        Platform::load(&self.platform_file()?).map_err(CommandError::from)
+    }
+
+    /// One environment of the checked platform file.
+    pub(crate) fn environment(&self, name: &str) -> Result<Resolved, CommandError> {
+        let platform = self.platform()?;
+        platform.resolve(name).cloned().map_err(CommandError::from)
     }
 
     /// A variable of the process's environment; one that is not UTF-8 counts as absent.

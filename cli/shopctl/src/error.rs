@@ -2,10 +2,9 @@
 //! Must not print: `ui` renders it, as text or as a document.
 use std::fmt::Display;
 
-use serde::Serialize;
+use shop_platform::{LoadError, Problems, UnknownEnvironment};
 
 use crate::exit::Exit;
-use crate::ui::{Paint, REPORT_AT};
 
 /// Why a command stopped. The message is a lowercase fragment without a trailing dot.
 #[derive(Debug)]
@@ -37,60 +36,20 @@ impl CommandError {
         self
     }
 
+    /// The messages of the chain of causes, outermost first.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        self.source.iter().flat_map(anyhow::Error::chain).map(ToString::to_string).collect()
+    }
+
+    /// The mistakes of a platform file, if that is what went wrong.
+    pub(crate) fn problems(&self) -> Option<&Problems> {
+        self.source.as_ref()?.downcast_ref()
+    }
+
     pub(crate) fn source(mut self, source: impl Into<anyhow::Error>) -> Self {
         self.source = Some(source.into());
         self
     }
-}
-
-impl CommandError {
-    /// For people: `error:` with the message, then the chain of causes, then the hints.
-    pub(crate) fn text(&self, paint: Paint) -> String {
-        let mut text = format!("{} {}\n", paint.bad("error:"), self.message);
-        for cause in self.causes() {
-            text.push_str(&format!("  {} {cause}\n", paint.faint("because:")));
-        }
-        for hint in &self.hints {
-            text.push_str(&format!("{} {hint}\n", paint.hint("hint:")));
-        }
-        if self.kind == Exit::Unexpected {
-            text.push_str(&format!(
-                "{} if this looks like a bug, report it at {REPORT_AT}\n",
-                paint.hint("hint:")
-            ));
-        }
-        text
-    }
-
-    /// For programs: the same facts as data.
-    pub(crate) fn document(&self) -> impl Serialize {
-        let error = ErrorBody {
-            kind: self.kind,
-            code: self.kind.code(),
-            message: self.message.clone(),
-            causes: self.causes(),
-            hints: self.hints.clone(),
-        };
-        ErrorDocument { error }
-    }
-
-    fn causes(&self) -> Vec<String> {
-        self.source.iter().flat_map(anyhow::Error::chain).map(ToString::to_string).collect()
-    }
-}
-
-#[derive(Serialize)]
-struct ErrorDocument {
-    error: ErrorBody,
-}
-
-#[derive(Serialize)]
-struct ErrorBody {
-    kind: Exit,
-    code: u8,
-    message: String,
-    causes: Vec<String>,
-    hints: Vec<String>,
 }
 
 /// Anything not foreseen is a bug or a broken machine: exit 1, with the whole chain and where to report it.
@@ -112,5 +71,30 @@ pub(crate) trait OrExit<T> {
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, kind: Exit, message: impl Display) -> Result<T, CommandError> {
         self.map_err(|error| CommandError::new(kind, message.to_string()).source(error))
+    }
+}
+
+impl From<LoadError> for CommandError {
+    fn from(error: LoadError) -> Self {
+        let message = error.to_string();
+        match error {
+            LoadError::Problems(problems) => Self::usage(message).source(problems),
+            LoadError::Unreadable { source, .. } => Self::usage(message).source(source),
+            LoadError::NotText { .. } => Self::usage(message).hint("save it as UTF-8"),
+            LoadError::NotAFile { .. } | LoadError::TooLarge { .. } => {
+                Self::usage(message).hint("a platform file is a text file named shop.toml")
+            }
+        }
+    }
+}
+
+impl From<UnknownEnvironment> for CommandError {
+    fn from(error: UnknownEnvironment) -> Self {
+        let known = format!("known: {}", error.known().join(", "));
+        let message = error.to_string();
+        match error.meant() {
+            Some(meant) => Self::usage(message).hint(format!("did you mean `{meant}`?")).hint(known),
+            None => Self::usage(message).hint(known),
+        }
     }
 }

@@ -53,6 +53,12 @@ impl Exit {
         Self::TABLE.iter().find(|row| row.0 == self).expect("TABLE has every variant (tested)").1
     }
 
+    /// The exit with this number, as another process of ours ended with it.
+    #[must_use]
+    pub fn of(code: Option<i32>) -> Option<Self> {
+        Self::TABLE.iter().find(|row| Some(i32::from(row.1)) == code).map(|row| row.0)
+    }
+
     /// The table as the last section of `--help`.
     #[must_use]
     pub fn help() -> String {

@@ -1,5 +1,6 @@
 //! Everything that reaches the terminal: data to stdout; status, warnings, errors and progress to stderr.
 //! The only module that prints, and nothing passes it without the redaction layer. Must not know any command.
+mod failure;
 mod paint;
 mod progress;
 mod prompt;
@@ -11,7 +12,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use serde::Serialize;
 
 pub(crate) use self::paint::Paint;
-pub(crate) use self::progress::{Progress, Task};
+pub(crate) use self::progress::{Progress, Standing, Task};
 pub(crate) use self::redact::Redactor;
 use crate::args::{Color, GlobalArgs, Output, json_asked_for};
 use crate::error::CommandError;
@@ -97,8 +98,8 @@ impl Ui {
         if error.kind == Exit::Done {
             return Exit::Done; // the reader of stdout went away
         }
-        self.progress.line(error.text(self.err).trim_end());
-        if self.json && !self.document_written && self.data(&error.document(), "").is_err() {
+        self.progress.line(failure::text(error, self.err).trim_end());
+        if self.json && !self.document_written && self.data(&failure::document(error), "").is_err() {
             return error.kind; // stdout is gone; the words on stderr are all that can be said
         }
         error.kind
@@ -112,6 +113,11 @@ impl Ui {
     /// Colours for text that goes to stdout.
     pub(crate) fn paint(&self) -> Paint {
         self.out
+    }
+
+    /// Colours for text that goes to stderr, as `status` does.
+    pub(crate) fn status_paint(&self) -> Paint {
+        self.err
     }
 
     /// Registers secrets to be masked in everything said from now on.

@@ -14,6 +14,9 @@ use crate::problem::{Collector, Problem};
 pub struct Port(#[schemars(range(min = 1024, max = 65535))] u16);
 
 impl Port {
+    /// The lowest port that needs no privileges.
+    pub(crate) const LOWEST: Self = Self(1024);
+
     /// The number.
     #[must_use]
     pub fn get(self) -> u16 {
@@ -33,7 +36,9 @@ impl FromToml for Port {
             node.expected("a port number such as 8080", problems);
             return None;
         };
-        let port = u16::from_str_radix(written.as_str(), written.radix()).ok().filter(|port| *port >= 1024);
+        let port = u16::from_str_radix(written.as_str(), written.radix())
+            .ok()
+            .filter(|port| *port >= Self::LOWEST.0);
         if port.is_none() {
             let problem =
                 Problem::new("bad-value", node.span(), format!("`{}` cannot be {written}", node.path));

@@ -1,6 +1,7 @@
 //! The command tree: one file a leaf command, one folder a noun. Holds the enum and the match, nothing else.
 mod auth;
 mod completions;
+mod config;
 mod dev;
 
 use clap::Subcommand;
@@ -12,6 +13,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Config(config::ConfigArgs),
     Dev(dev::DevArgs),
     Auth(auth::AuthArgs),
     Completions(completions::CompletionsArgs),
@@ -19,6 +21,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn dispatch(command: Command, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     match command {
+        Command::Config(args) => config::run(args, context, ui).await,
         Command::Dev(args) => dev::run(args, context, ui).await,
         Command::Auth(args) => auth::run(args, context, ui).await,
         Command::Completions(args) => completions::run(&args, ui),

@@ -54,6 +54,13 @@ impl Progress {
         task
     }
 
+    /// Adds a row that stands still, such as a line of a table, below what is there. Empty where rows do not move.
+    pub(crate) fn standing(&self) -> Standing {
+        let row = self.rows.add(ProgressBar::new_spinner());
+        row.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is a constant, tested"));
+        Standing { row, redactor: self.redactor.clone() }
+    }
+
     /// Whether rows move; a caller may then show more detail than plain lines should carry.
     pub(crate) fn is_live(&self) -> bool {
         self.style == Style::Live
@@ -82,6 +89,25 @@ impl Progress {
         if self.style != Style::None {
             self.line(line);
         }
+    }
+}
+
+/// A row without a spinner; it goes away when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    row: ProgressBar,
+    redactor: Redactor,
+}
+
+impl Standing {
+    pub(crate) fn show(&self, text: impl AsRef<str>) {
+        self.row.set_message(self.redactor.redact(text.as_ref()).into_owned());
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.row.finish_and_clear();
     }
 }
 

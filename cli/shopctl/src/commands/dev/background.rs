@@ -1,0 +1,151 @@
+//! `up --detach`: the same command again, as a process of its own that outlives the terminal, and what it tells us
+//! until it is ready. Must not supervise anything itself.
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shop_devstack::Stack;
+use shop_devstack::events::Event;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::view::View;
+use crate::context::Context;
+use crate::error::{CommandError, OrExit as _};
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// Set for the process in the background, to the process that waits for it.
+const HERE: &str = "SHOPCTL_DEV_BACKGROUND";
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Whether this is the process in the background.
+pub(super) fn is_here(context: &Context) -> bool {
+    context.variable(HERE).is_some()
+}
+
+/// What the background process writes, a line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Told {
+    Event(Event),
+    Failed { exit: u8, message: String, hints: Vec<String> },
+}
+
+/// The file of events that the waiting process reads; it is also what happened, for later.
+#[derive(Debug)]
+pub(super) struct Log(File);
+
+impl Log {
+    /// Leaves the terminal's session, so that closing it ends nothing.
+    pub(super) fn create(stack: &Stack) -> Result<Self, CommandError> {
+        // Fails only for a process that has a session of its own already.
+        let _own = rustix::process::setsid();
+        let file = File::options().append(true).create(true).open(path(stack));
+        file.map(Self).or_exit(Exit::Unexpected, "the file of events cannot be opened")
+    }
+
+    pub(super) fn write(&mut self, event: &Event) -> Result<(), CommandError> {
+        self.line(&Told::Event(event.clone())).or_exit(Exit::Unexpected, "the file of events cannot be written")
+    }
+
+    /// Says why it ends, to whoever waits.
+    pub(super) fn fail(&mut self, error: &CommandError) {
+        let (exit, message, hints) = (error.kind.code(), error.message.clone(), error.hints.clone());
+        // The exit code says it as well.
+        let _unheard = self.line(&Told::Failed { exit, message, hints });
+    }
+
+    fn line(&mut self, told: &Told) -> std::io::Result<()> {
+        let mut line = serde_json::to_string(told)?;
+        line.push('\n');
+        self.0.write_all(line.as_bytes())
+    }
+}
+
+fn path(stack: &Stack) -> PathBuf {
+    stack.path("supervisor.ndjson")
+}
+
+/// Starts the background process and returns when it is ready. Interrupted before that, it is ended again.
+pub(super) async fn start(stack: &Stack, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let file = File::create(path(stack)).or_exit(Exit::Unexpected, "the file of events cannot be made")?;
+    drop(file);
+    let mut child = spawn(stack).or_exit(Exit::Unexpected, "the supervisor cannot be started")?;
+    let mut interrupt = signal(SignalKind::interrupt()).or_exit(Exit::Unexpected, "no signals")?;
+    let mut terminate = signal(SignalKind::terminate()).or_exit(Exit::Unexpected, "no signals")?;
+    let mut view = View::new(ui.clone());
+    let ended = tokio::select! {
+        exit = wait(stack, &mut child, &mut view) => return exit,
+        _ = interrupt.recv() => Exit::Interrupted,
+        _ = terminate.recv() => Exit::Terminated,
+    };
+    shop_devstack::down(stack).await.map_err(super::failure::of)?;
+    Ok(ended)
+}
+
+fn spawn(stack: &Stack) -> std::io::Result<Child> {
+    let output = File::create(stack.path("supervisor.log"))?;
+    Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env(HERE, std::process::id().to_string())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()
+}
+
+async fn wait(stack: &Stack, child: &mut Child, view: &mut View) -> Result<Exit, CommandError> {
+    let file = File::open(path(stack)).or_exit(Exit::Unexpected, "the file of events cannot be read")?;
+    let mut lines = BufReader::new(file);
+    let mut line = String::new();
+    loop {
+        // Asked before reading, so that what it said last is read after it has ended.
+        let ended = child.try_wait().or_exit(Exit::Unexpected, "the supervisor cannot be waited for")?;
+        while lines.read_line(&mut line).or_exit(Exit::Unexpected, "the file of events cannot be read")? > 0 {
+            if !line.ends_with('\n') {
+                break; // the rest of the line is on its way
+            }
+            let told = serde_json::from_str(&line);
+            line.clear();
+            match told {
+                Ok(Told::Event(event)) => {
+                    if let Some(exit) = hear(event, view)? {
+                        return exit;
+                    }
+                }
+                Ok(Told::Failed { exit, message, hints }) => return Err(failed(exit, message, hints)),
+                Err(error) => {
+                    return Err(error).or_exit(Exit::Unexpected, "the supervisor said something unknown");
+                }
+            }
+        }
+        if let Some(status) = ended {
+            let said = std::fs::read_to_string(stack.path("supervisor.log")).unwrap_or_default();
+            let exit = Exit::of(status.code()).unwrap_or(Exit::Unexpected);
+            return Err(CommandError::new(exit, format!("the supervisor ended ({status})\n{}", said.trim_end())));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// `Some` when there is nothing more to wait for.
+fn hear(event: Event, view: &mut View) -> Result<Option<Result<Exit, CommandError>>, CommandError> {
+    let over = match &event {
+        Event::Ready { .. } => Some(Ok(Exit::Done)),
+        Event::NotReady { services } => {
+            let trouble = shop_devstack::Trouble::NotReady { services: services.clone() };
+            Some(Err(super::failure::of(trouble).hint("the others run on; end them with `shopctl dev down`")))
+        }
+        _ => None,
+    };
+    view.show(event)?;
+    Ok(over)
+}
+
+fn failed(exit: u8, message: String, hints: Vec<String>) -> CommandError {
+    let error = CommandError::new(Exit::of(Some(i32::from(exit))).unwrap_or(Exit::Unexpected), message);
+    hints.into_iter().fold(error, CommandError::hint)
+}

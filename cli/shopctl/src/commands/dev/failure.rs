@@ -1,0 +1,34 @@
+//! Which exit code a trouble of the stack is. Must not word it anew: the engine has said what and what next.
+use shop_devstack::Trouble;
+
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+/// The command's error for a trouble.
+pub(super) fn of(trouble: Trouble) -> CommandError {
+    let kind = match &trouble {
+        Trouble::Held { .. } => Exit::LockBusy,
+        Trouble::NoSuchService { .. } | Trouble::Usage(_) | Trouble::Unconfirmed { .. } => Exit::Usage,
+        // The service said that its configuration or its schema is wrong, with the same number.
+        Trouble::Command { code: Some(2), .. } => Exit::Usage,
+        Trouble::Unmarked { .. } => Exit::GateRefused,
+        Trouble::Build { .. } => Exit::BuildFailed,
+        Trouble::Interrupted => Exit::Interrupted,
+        Trouble::Io(_) => Exit::Unexpected,
+        Trouble::NotUp(_)
+        | Trouble::PortTaken { .. }
+        | Trouble::Environment(_)
+        | Trouble::NoPostgres { .. }
+        | Trouble::Refused { .. }
+        | Trouble::Command { .. }
+        | Trouble::NotReady { .. }
+        | Trouble::Extra { .. }
+        | Trouble::Component(_) => Exit::Unreachable,
+    };
+    let next = trouble.next();
+    let error = CommandError::new(kind, trouble.to_string());
+    match next {
+        Some(next) => error.hint(next),
+        None => error,
+    }
+}

@@ -1,0 +1,53 @@
+//! `shopctl dev reset`: takes the data of the stack away.
+use serde::Serialize;
+use shop_devstack::events::Events;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::failure;
+use super::server::ServerArgs;
+use super::view::View;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// Drop the stack's databases, mails, logs, keys and passwords
+///
+/// Only databases and roles that carry dev's marker for this very stack are dropped; others on the same server stay.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResetArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    databases: Vec<String>,
+}
+
+pub(crate) async fn run(args: &ResetArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let stack = super::stack(context)?;
+    let spec = args.server.spec(context, ui)?;
+    let question = format!("drop the databases, mails and logs of {}?", stack.name());
+    if !args.yes && !ui.confirm(&question, "--yes")? {
+        ui.status("nothing was dropped");
+        return Ok(Exit::Done);
+    }
+    let (sender, mut receiver) = unbounded_channel();
+    let engine = tokio::spawn(async move { shop_devstack::reset(&stack, &spec, &Events::to(sender)).await });
+    let mut view = View::quiet(ui.clone());
+    while let Some(event) = receiver.recv().await {
+        view.show(event)?;
+    }
+    let dropped = engine.await.map_err(anyhow::Error::from)?;
+    let databases = dropped.map_err(failure::of)?;
+    let text = match databases.as_slice() {
+        [] => "there was no database of this stack; its mails, logs, keys and passwords are gone".to_owned(),
+        names => format!("dropped {}; mails, logs, keys and passwords are gone", names.join(", ")),
+    };
+    ui.data(&Answer { databases }, text)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,191 @@
+//! `shopctl dev up`: starts the stack and stays with it, or leaves that to a process in the background.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::ValueEnum;
+use shop_devstack::events::{Event, Events};
+use shop_devstack::{Extra, Patience, Ports, ServiceSpec, Stop, Trouble, UpOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::background;
+use super::failure;
+use super::server::ServerArgs;
+use super::view::View;
+use crate::context::Context;
+use crate::error::{CommandError, OrExit as _};
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// Build and start every service of shop.toml, and what they need
+///
+/// Finds or starts PostgreSQL, builds the services, makes and migrates their databases, seeds them once, starts them in
+/// the order of their dependencies and restarts what crashes. Ctrl-C ends all of it; the data stays until
+/// `shopctl dev reset`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpArgs {
+    /// Return when all is ready, and leave the supervisor in the background (`shopctl dev down` ends it)
+    #[arg(short, long)]
+    detach: bool,
+    /// Rebuild and restart a service when its files change
+    #[arg(short, long)]
+    watch: bool,
+    /// How many of a service to run, each on ports of its own
+    #[arg(long, value_name = "SERVICE=N", value_parser = replicas)]
+    replicas: Vec<(String, u32)>,
+    /// Ports of shop.toml for the first of each service, or free ones for all
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    ports: PortsArg,
+    /// Also start Redis, Elasticsearch, RabbitMQ, Prometheus (with Grafana through Docker)
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
+    with: Vec<Part>,
+    /// The folder of an unpacked Elasticsearch, for --with search
+    #[arg(long, value_name = "DIR")]
+    elasticsearch_home: Option<PathBuf>,
+    /// Build with optimisation
+    #[arg(long)]
+    release: bool,
+    /// Leave a fresh database empty
+    #[arg(long)]
+    no_seed: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum PortsArg {
+    #[default]
+    Fixed,
+    Auto,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Redis
+    Cache,
+    /// Elasticsearch
+    Search,
+    /// RabbitMQ
+    Queue,
+    /// Prometheus, and Grafana through Docker
+    Monitoring,
+}
+
+fn replicas(text: &str) -> Result<(String, u32), String> {
+    let (service, count) = text.split_once('=').ok_or("it looks like user-management=2")?;
+    match count.parse() {
+        Ok(count @ 1..=50) => Ok((service.to_owned(), count)),
+        _ => Err("the number is from 1 to 50".to_owned()),
+    }
+}
+
+pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let stack = super::stack(context)?;
+    let platform = context.environment("dev")?;
+    let in_background = background::is_here(context);
+    let options = UpOptions {
+        services: ServiceSpec::of(&platform),
+        server: args.server.spec(context, ui)?,
+        replicas: args.replicas.iter().cloned().collect::<BTreeMap<_, _>>(),
+        ports: if args.ports == PortsArg::Auto { Ports::Auto } else { Ports::Fixed },
+        with: args.with.iter().map(|part| part.extra()).collect(),
+        elasticsearch_home: args.elasticsearch_home.as_ref().map(|home| context.directory.join(home)),
+        release: args.release,
+        watch: args.watch,
+        seed: !args.no_seed,
+        patience: Patience::default(),
+        command: command_line(),
+    };
+    if args.detach && !in_background {
+        return background::start(&stack, ui).await;
+    }
+    let (sender, mut receiver) = unbounded_channel();
+    let (stop, interrupted) = (Stop::default(), Arc::new(AtomicBool::new(false)));
+    listen(&stop, &interrupted, in_background)?;
+    let engine = {
+        let (stack, stop) = (stack.clone(), stop.clone());
+        tokio::spawn(async move { shop_devstack::up(&stack, &options, &Events::to(sender), &stop).await })
+    };
+    if in_background {
+        let mut log = background::Log::create(&stack)?;
+        while let Some(event) = receiver.recv().await {
+            log.write(&event)?;
+        }
+        let outcome = outcome(engine.await, &interrupted);
+        return outcome.inspect_err(|error| log.fail(error));
+    }
+    let mut view = View::new(ui.clone());
+    follow(&mut receiver, &mut view).await?;
+    drop(view);
+    outcome(engine.await, &interrupted)
+}
+
+/// Shows events until the engine is done, the table of a live view also in between.
+async fn follow(
+    receiver: &mut tokio::sync::mpsc::UnboundedReceiver<Event>,
+    view: &mut View,
+) -> Result<(), CommandError> {
+    let mut clock = tokio::time::interval(std::time::Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            event = receiver.recv() => match event {
+                Some(event) => view.show(event)?,
+                None => return Ok(()),
+            },
+            _ = clock.tick() => view.tick(),
+        }
+    }
+}
+
+type Joined = Result<Result<(), Trouble>, tokio::task::JoinError>;
+
+fn outcome(joined: Joined, interrupted: &AtomicBool) -> Result<Exit, CommandError> {
+    match joined.or_exit(Exit::Unexpected, "the supervisor stopped by itself")? {
+        // That the user ended it is how it ends; no error.
+        Err(Trouble::Interrupted) if interrupted.load(Ordering::Relaxed) => Ok(Exit::Interrupted),
+        Err(Trouble::Interrupted) => Ok(Exit::Terminated),
+        Err(trouble) => Err(failure::of(trouble)),
+        Ok(()) => Ok(Exit::Done),
+    }
+}
+
+/// The first signal ends all in order, the second kills. Losing the terminal ends a stack that has one.
+fn listen(stop: &Stop, interrupted: &Arc<AtomicBool>, in_background: bool) -> Result<(), CommandError> {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    for kind in kinds {
+        let mut signals = signal(kind).or_exit(Exit::Unexpected, "signals cannot be listened to")?;
+        let (stop, interrupted) = (stop.clone(), Arc::clone(interrupted));
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if kind == SignalKind::hangup() && in_background {
+                    continue;
+                }
+                interrupted.fetch_or(kind == SignalKind::interrupt(), Ordering::Relaxed);
+                if stop.gently.is_cancelled() {
+                    stop.now.cancel();
+                }
+                stop.gently.cancel();
+            }
+        });
+    }
+    Ok(())
+}
+
+/// How this was called, for whoever finds the stack in use.
+fn command_line() -> String {
+    let words = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    format!("shopctl {words}")
+}
+
+impl Part {
+    fn extra(self) -> Extra {
+        match self {
+            Self::Cache => Extra::Cache,
+            Self::Search => Extra::Search,
+            Self::Queue => Extra::Queue,
+            Self::Monitoring => Extra::Monitoring,
+        }
+    }
+}
