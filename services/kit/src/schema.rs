@@ -82,7 +82,7 @@ const SERVICE: &str = "service";
 const KIT_OLDEST_COMPATIBLE: i64 = 1;
 
 /// Kit's own tables. A file is never edited after a release: a change is a new file at the end.
-const KIT_MIGRATIONS: [(&str, &str); 5] = [
+pub const KIT_MIGRATIONS: [(&str, &str); 5] = [
     ("schema compat", include_str!("../migrations/0001_schema_compat.sql")),
     ("outbox", include_str!("../migrations/0002_outbox.sql")),
     ("consumer", include_str!("../migrations/0003_consumer.sql")),
