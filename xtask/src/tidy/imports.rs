@@ -82,7 +82,7 @@ impl Imports<'_> {
         match tree {
             syn::UseTree::Path(path) => self.judge_use(&join(&path.ident), &path.tree, line),
             syn::UseTree::Group(group) => {
-                group.items.iter().for_each(|item| self.judge_use(prefix, item, line))
+                group.items.iter().for_each(|item| self.judge_use(prefix, item, line));
             }
             syn::UseTree::Name(name) => self.judge(&join(&name.ident), line),
             syn::UseTree::Rename(rename) => self.judge(&join(&rename.ident), line),
