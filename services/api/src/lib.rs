@@ -11,6 +11,7 @@ pub mod money;
 pub mod page;
 pub mod problem;
 pub mod users;
+pub mod validate;
 
 pub use access::{Permission, Role, Roles};
 pub use event::{Event, EventPage};
@@ -18,6 +19,7 @@ pub use ids::{AddressId, AuditId, ClientId, EventId, SessionId, UserId};
 pub use money::{Currency, Money, MoneyError};
 pub use page::{Page, PageQuery};
 pub use problem::{Code, FieldError, Problem};
+pub use validate::{Validate, Violations};
 
 #[doc(hidden)]
 pub mod __private {

@@ -43,7 +43,13 @@ impl RequestContext {
     pub(crate) fn new(headers: &HeaderMap, client: IpAddr) -> Self {
         let fresh = fresh_ids();
         let id = headers.get("traceparent").and_then(trace_id).unwrap_or(fresh.0);
-        RequestContext { id: RequestId(id), span: fresh.1, client, route: Cell::new(None), caller: OnceCell::new() }
+        RequestContext {
+            id: RequestId(id),
+            span: fresh.1,
+            client,
+            route: Cell::new(None),
+            caller: OnceCell::new(),
+        }
     }
 
     /// Runs a future as part of this request.
@@ -88,7 +94,9 @@ impl ClientAddr {
     /// Who sent the request being served; unspecified (0.0.0.0) outside of one.
     #[must_use]
     pub fn current() -> Self {
-        ClientAddr(RequestContext::with(|request| request.client).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+        ClientAddr(
+            RequestContext::with(|request| request.client).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        )
     }
 }
 
@@ -143,8 +151,13 @@ fn fresh_ids() -> ([u8; 16], u64) {
 /// The trace id of `00-<32 hex>-<16 hex>-<2 hex>` (W3C Trace Context §3.2); anything else is ignored, as it demands.
 fn trace_id(value: &HeaderValue) -> Option<[u8; 16]> {
     let bytes = value.as_bytes();
-    let version_fits = bytes.len() == 55 || (bytes.len() > 55 && bytes[55] == b'-' && !bytes.starts_with(b"00"));
-    let shaped = version_fits && bytes[2] == b'-' && bytes[35] == b'-' && bytes[52] == b'-' && !bytes.starts_with(b"ff");
+    let version_fits =
+        bytes.len() == 55 || (bytes.len() > 55 && bytes[55] == b'-' && !bytes.starts_with(b"00"));
+    let shaped = version_fits
+        && bytes[2] == b'-'
+        && bytes[35] == b'-'
+        && bytes[52] == b'-'
+        && !bytes.starts_with(b"ff");
     let mut id = [0; 16];
     if !shaped || hex(&bytes[36..52]).is_none_or(|span| span == 0) || hex(&bytes[..2]).is_none() {
         return None;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shop_api::{Code, FieldError, Problem, problem};
 
 use crate::context::RequestId;
@@ -21,6 +21,8 @@ struct Inner {
     errors: Vec<FieldError>,
     /// Seconds.
     retry_after: Option<u32>,
+    /// Beside those that the code brings with it.
+    headers: HeaderMap,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -30,7 +32,14 @@ impl ApiError {
     pub fn code(code: Code) -> Self {
         // Whoever cannot be served now should know when to ask again.
         let retry_after = matches!(code, Code::Unavailable | Code::Overloaded).then_some(1);
-        ApiError(Box::new(Inner { code, detail: None, errors: Vec::new(), retry_after, source: None }))
+        ApiError(Box::new(Inner {
+            code,
+            detail: None,
+            errors: Vec::new(),
+            retry_after,
+            headers: HeaderMap::new(),
+            source: None,
+        }))
     }
 
     /// A bug or a broken environment: 500, and the cause in the log.
@@ -62,6 +71,11 @@ impl ApiError {
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after = Some(seconds);
         self
+    }
+
+    /// Headers of the answer.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.0.headers
     }
 
     /// The cause, for the log.
@@ -98,7 +112,9 @@ impl ApiError {
         let cause = Chain(source.as_ref());
         match self.0.code.status() {
             500 => tracing::error!(code = %self.0.code, error.message = %cause, "a request failed"),
-            501.. => tracing::warn!(code = %self.0.code, error.message = %cause, "a request could not be served"),
+            501.. => {
+                tracing::warn!(code = %self.0.code, error.message = %cause, "a request could not be served")
+            }
             _ => tracing::debug!(code = %self.0.code, error.message = %cause, "a request was refused"),
         }
     }
@@ -132,8 +148,10 @@ impl IntoResponse for ApiError {
         // A struct of strings and numbers: it always serialises.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
+        headers.extend(self.0.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.0.retry_after {
@@ -150,7 +168,9 @@ impl IntoResponse for ApiError {
 fn challenge(code: Code) -> Option<HeaderValue> {
     match code {
         Code::Unauthenticated => Some(HeaderValue::from_static("Bearer")),
-        Code::InvalidToken | Code::SessionEnded => Some(HeaderValue::from_static("Bearer error=\"invalid_token\"")),
+        Code::InvalidToken | Code::SessionEnded => {
+            Some(HeaderValue::from_static("Bearer error=\"invalid_token\""))
+        }
         Code::InvalidCredentials | Code::SecondFactorRequired => Some(HeaderValue::from_static("Bearer")),
         _ => None,
     }
@@ -201,7 +221,9 @@ impl From<sqlx::Error> for ApiError {
 fn sqlx_code(error: &sqlx::Error) -> Code {
     use sqlx::Error as E;
     match error {
-        E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_) | E::WorkerCrashed | E::Protocol(_) => Code::Unavailable,
+        E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_) | E::WorkerCrashed | E::Protocol(_) => {
+            Code::Unavailable
+        }
         E::Database(error) => sqlstate_code(error.code().as_deref().unwrap_or_default()),
         _ => Code::Internal,
     }
@@ -230,7 +252,10 @@ mod tests {
     #[test]
     fn a_database_that_is_away_is_unavailable_and_a_bug_is_internal() {
         assert_eq!(ApiError::from(sqlx::Error::PoolTimedOut).kind(), Code::Unavailable);
-        assert_eq!(ApiError::from(sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into())).kind(), Code::Unavailable);
+        assert_eq!(
+            ApiError::from(sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into())).kind(),
+            Code::Unavailable
+        );
         assert_eq!(ApiError::from(sqlx::Error::RowNotFound).kind(), Code::Internal);
         assert_eq!(sqlstate_code("57P01"), Code::Unavailable);
         assert_eq!(sqlstate_code("57014"), Code::DeadlineExceeded);

@@ -1,0 +1,120 @@
+//! The body of a request on its way in: bounded in size and in time.
+//!
+//! The bound in time is on the whole body: a client that sends a byte now and then holds a handler no longer than
+//! one that sends nothing.
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use shop_api::Code;
+use tokio::time::Sleep;
+
+use crate::ApiError;
+
+/// Why a body stopped arriving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    TooLarge,
+    TooSlow,
+    HungUp,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::TooLarge => "the body is too large",
+            BodyError::TooSlow => "the body took too long to arrive",
+            BodyError::HungUp => "the body ended before its end",
+        })
+    }
+}
+
+impl Error for BodyError {}
+
+/// A body with its bounds.
+pub(crate) struct Bounded<B> {
+    inner: B,
+    left: u64,
+    within: Duration,
+    /// Started at the first wait: most bodies arrive together with their headers and never need it.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B: HttpBody> Bounded<B> {
+    pub(crate) fn new(inner: B, limit: u64, within: Duration) -> Self {
+        Bounded { inner, left: limit, within, timer: None }
+    }
+}
+
+impl<B> HttpBody for Bounded<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
+            let within = this.within;
+            let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyError::TooSlow)));
+        };
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame.map_err(|_| BodyError::HungUp)?;
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            this.left = this.left.checked_sub(length).ok_or(BodyError::TooLarge)?;
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// All of a body.
+pub(crate) async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+    let mut whole = Bytes::new();
+    let mut gathered = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(problem)?.into_data() else { continue };
+        // One frame is the rule for small bodies: it is not copied.
+        if whole.is_empty() && gathered.is_empty() {
+            whole = data;
+        } else {
+            gathered.extend_from_slice(&std::mem::take(&mut whole));
+            gathered.extend_from_slice(&data);
+        }
+    }
+    Ok(if gathered.is_empty() { whole } else { gathered.freeze() })
+}
+
+fn problem(error: axum::Error) -> ApiError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(known) = error.downcast_ref::<BodyError>() {
+            return ApiError::code(match known {
+                BodyError::TooLarge => Code::BodyTooLarge,
+                BodyError::TooSlow => Code::RequestTimeout,
+                BodyError::HungUp => Code::MalformedRequest,
+            });
+        }
+        cause = error.source();
+    }
+    ApiError::code(Code::MalformedRequest).source(error)
+}

@@ -1,0 +1,106 @@
+//! JSON in and out.
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shop_api::{Code, Validate};
+
+use super::scan::{self, Flaw};
+use super::{invalid, validated};
+use crate::ApiError;
+use crate::body;
+
+/// As an extractor: a JSON body whose rules all hold. As an answer: 200 with a JSON body.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned + Validate,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(
+                ApiError::code(Code::UnsupportedMediaType).detail("the body must be application/json")
+            );
+        }
+        let bytes = body::read(request.into_body()).await?;
+        parse(&bytes).map(Json)
+    }
+}
+
+/// `application/json` or `application/<something>+json`, with UTF-8 for a charset if one is named.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let Some(subtype) = essence.strip_prefix("application/") else { return false };
+    let utf8 = |parameter: &str| {
+        let parameter = parameter.to_ascii_lowercase();
+        parameter.strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8")
+    };
+    (subtype == "json" || subtype.ends_with("+json")) && parts.all(utf8)
+}
+
+fn malformed(detail: &'static str) -> ApiError {
+    ApiError::code(Code::MalformedRequest).detail(detail)
+}
+
+pub(super) fn parse<T: DeserializeOwned + Validate>(bytes: &Bytes) -> Result<T, ApiError> {
+    if bytes.is_empty() {
+        return Err(malformed("the body is empty"));
+    }
+    scan::scan(bytes).map_err(|flaw| match flaw {
+        Flaw::TooDeep => malformed("the JSON is nested too deeply"),
+        Flaw::Nul => malformed("a string holds the character U+0000"),
+    })?;
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value: T = match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(value) => value,
+        Err(error) if error.inner().is_data() => {
+            let text = error.inner().to_string();
+            return Err(invalid(vec![super::field_error(pointer(error.path()), &text)]));
+        }
+        Err(_) => return Err(malformed("the body is not valid JSON in UTF-8")),
+    };
+    deserializer.end().map_err(|_| malformed("something follows the JSON value"))?;
+    validated(value)
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        pointer.push('/');
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&index.to_string()),
+            Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => pointer.push_str(variant),
+            Segment::Unknown => pointer.push('?'),
+        }
+    }
+    pointer
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        // Enough for one row without growing.
+        let mut writer = BytesMut::with_capacity(512).writer();
+        if let Err(error) = serde_json::to_writer(&mut writer, &self.0) {
+            return ApiError::internal(error).into_response();
+        }
+        let mut response = Response::new(Body::from(writer.into_inner().freeze()));
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}

@@ -1,0 +1,224 @@
+//! One connection under supervision: headers that trickle in, peers that stop reading, and idleness all end.
+//!
+//! hyper's own header timeout also ends idle connections and sets a timer for every request. Here one timer serves a
+//! connection for its life and is touched only when the peer makes us wait.
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// Beyond what the edge answers with a problem, hyper answers with a bare status and hangs up.
+const MAX_HEADERS: usize = 200;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+pub(super) fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .pipeline_flush(true);
+    builder
+}
+
+/// How long a peer may make us wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub head: Duration,
+    pub idle: Duration,
+}
+
+/// Between requests, or writing the last answer.
+const IDLE: u8 = 0;
+/// Some of a request's headers have come.
+const HEAD: u8 = 1;
+/// A handler is at work; its own deadline bounds it.
+const BUSY: u8 = 2;
+
+/// What the connection is doing, told by its socket and its service, read by its supervisor. All three run in one
+/// task, so that relaxed order is enough.
+#[derive(Clone, Default)]
+pub(super) struct Watch(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    doing: AtomicU8,
+    /// Changes with every progress.
+    progress: AtomicU8,
+}
+
+impl Watch {
+    pub(super) fn begin(&self) {
+        self.0.doing.store(BUSY, Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.0.doing.store(IDLE, Relaxed);
+        self.moved();
+    }
+
+    pub(super) fn io<T>(&self, inner: T) -> Watched<T> {
+        Watched { inner, watch: self.clone() }
+    }
+
+    fn moved(&self) {
+        self.0.progress.fetch_add(1, Relaxed);
+    }
+
+    fn received(&self) {
+        // Only the first bytes: a trickle must not be progress.
+        if self.0.doing.load(Relaxed) == IDLE {
+            self.0.doing.store(HEAD, Relaxed);
+            self.moved();
+        }
+    }
+}
+
+/// A socket that tells what happens on it.
+pub(super) struct Watched<T> {
+    inner: T,
+    watch: Watch,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.watch.received();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Watched<T> {
+    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(result, Poll::Ready(Ok(1..))) && self.watch.0.doing.load(Relaxed) == IDLE {
+            self.watch.moved();
+        }
+        result
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// A connection that can be asked to finish what it is doing and close.
+pub(super) trait Connection: Future {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<I, S> Connection for http1::Connection<I, S>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = axum::body::Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Drives a connection to its end, or to the end of our patience.
+pub(super) struct Supervised<C> {
+    connection: Pin<Box<C>>,
+    watch: Watch,
+    bounds: Bounds,
+    timer: Pin<Box<Sleep>>,
+    /// What was seen last, and since when.
+    seen: (u8, u8),
+    since: Instant,
+    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl<C: Connection> Supervised<C> {
+    pub(super) fn new(connection: C, watch: Watch, bounds: Bounds, end: CancellationToken) -> Self {
+        let now = Instant::now();
+        Supervised {
+            connection: Box::pin(connection),
+            watch,
+            bounds,
+            // A connection that never says anything gets no longer than one that is slow to say it.
+            timer: Box::pin(tokio::time::sleep_until(now + bounds.head)),
+            seen: (HEAD, 0),
+            since: now,
+            end: Some(Box::pin(end.cancelled_owned())),
+        }
+    }
+}
+
+impl<C: Connection> Future for Supervised<C> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            this.end = None;
+            this.connection.as_mut().finish();
+        }
+        // How it ended is the peer's affair: every request was answered and logged, or its handler dropped.
+        if this.connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let doing = this.watch.0.doing.load(Relaxed);
+        let now_seen = (doing, this.watch.0.progress.load(Relaxed));
+        if now_seen.1 != 0 && now_seen != this.seen {
+            this.seen = now_seen;
+            this.since = Instant::now();
+        }
+        loop {
+            let patience = match this.seen.0 {
+                HEAD => this.bounds.head,
+                _ => this.bounds.idle,
+            };
+            let until = this.since + patience;
+            if this.timer.deadline() > until {
+                this.timer.as_mut().reset(until);
+            }
+            ready!(this.timer.as_mut().poll(cx));
+            // It may have been set for something that is long over.
+            let now = Instant::now();
+            if this.seen.0 != BUSY && now >= until {
+                return Poll::Ready(());
+            }
+            this.timer.as_mut().reset(until.max(now + Duration::from_secs(1)));
+        }
+    }
+}
