@@ -38,6 +38,11 @@ impl Server {
         url
     }
 
+    /// The address with which it was named: a database that can be entered.
+    pub fn own_url(&self) -> &Url {
+        &self.url
+    }
+
     /// The password of its user.
     pub fn password(&self) -> Option<&str> {
         self.url.password()

@@ -12,7 +12,7 @@ use crate::{Bed, Error, Result};
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Installs the packages, one caller at a time.
-pub(crate) async fn packages(bed: &Bed, names: &[&str]) -> Result<()> {
+pub async fn packages(bed: &Bed, names: &[&str]) -> Result<()> {
     let _lock = StateDir::open(&bed.servers)?.lock("install-lock", PATIENCE).await?;
     if apt(&with_names(names)).await.is_ok() {
         return Ok(());

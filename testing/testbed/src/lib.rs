@@ -14,6 +14,7 @@ pub use shop_devstack::{mailbox, process};
 pub use self::bed::Bed;
 pub use self::databases::{PREFIX, Server};
 pub use self::error::{Error, Result};
+pub use self::install::packages as install_packages;
 pub use self::part::{Origin, PARTS, Part, Running, down, find, up};
 pub use self::private::PrivatePostgres;
 

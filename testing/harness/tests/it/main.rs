@@ -1,0 +1,6 @@
+//! The harness on itself: databases, clients, processes.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod client;
+mod database;
+mod process;
