@@ -55,18 +55,16 @@ impl Board {
         text: impl Into<String>,
         more: impl FnOnce(&mut ReplicaRecord),
     ) {
-        self.change(|record| {
-            let found = record.services.iter_mut().find(|known| known.name == service);
-            let Some(replica) =
-                found.and_then(|known| known.replicas.iter_mut().find(|one| one.index == index))
-            else {
-                return;
-            };
+        let replica = self.change(|record| {
+            let replica = record.replica_mut(service, index)?;
             replica.state = state;
             replica.since = time::OffsetDateTime::now_utc();
             more(replica);
+            Some(Box::new(replica.clone()))
         });
-        self.events.say(Event::Replica { service: service.into(), index, state, text: text.into() });
+        if let Some(replica) = replica {
+            self.events.say(Event::Replica { service: service.into(), replica, text: text.into() });
+        }
     }
 
     /// Returns once the record is as wanted; looks at each change.

@@ -89,8 +89,14 @@ impl Environment<'_> {
     /// Of a replica, for `serve`.
     pub(crate) fn serve(&self, planned: &Planned, place: &Place, database: Option<&Database>) -> Variables {
         // shop.toml may change the first ones; what follows it is how this machine is wired.
-        let mut variables =
-            pairs([("LOG_FORMAT", "text"), ("AUDIENCE", "shop"), ("MAIL_FROM", "Shop <shop@localhost>")]);
+        let mut variables = pairs([
+            ("LOG_FORMAT", "text"),
+            ("AUDIENCE", "shop"),
+            ("MAIL_FROM", "Shop <shop@localhost>"),
+            // No load balancer has to forget us first, and nobody likes to wait for a restart.
+            ("DRAIN_MS", "0"),
+            ("SHUTDOWN_MS", "5000"),
+        ]);
         variables.retain(|(name, _)| std::env::var_os(name).is_none());
         variables.extend(planned.spec.environment.iter().cloned());
         variables.extend(pairs([

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::record::{Record, ReplicaState};
+use crate::record::{Record, ReplicaRecord};
 
 /// One thing that happened. As JSON a line with `event` in kebab case; new kinds may be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub enum Event {
     /// A line of the compiler.
     Compiler { line: String },
     /// A replica is in a new state.
-    Replica { service: String, index: u32, state: ReplicaState, text: String },
+    Replica { service: String, replica: Box<ReplicaRecord>, text: String },
     /// A replica ended though nobody asked it to; with its last lines. `retry_ms` is absent when it is given up.
     Crashed { service: String, index: u32, status: String, lines: Vec<String>, retry_ms: Option<u64> },
     /// Files changed under `--watch`, and whom that concerns.

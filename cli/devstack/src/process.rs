@@ -64,6 +64,13 @@ impl Proc {
             .collect()
     }
 
+    /// The memory it holds in RAM now, in bytes.
+    pub fn memory_bytes(self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+    }
+
     /// Sends `signal`. `Ok(false)` when the process is gone.
     pub fn signal(self, signal: Signal) -> io::Result<bool> {
         match self.open()? {

@@ -159,9 +159,9 @@ pub struct Accounts {
 
 impl Record {
     /// The replica `index` of `service`.
-    pub fn replica(&self, service: &str, index: u32) -> Option<&ReplicaRecord> {
-        let service = self.services.iter().find(|known| known.name == service)?;
-        service.replicas.iter().find(|replica| replica.index == index)
+    pub fn replica_mut(&mut self, service: &str, index: u32) -> Option<&mut ReplicaRecord> {
+        let service = self.services.iter_mut().find(|known| known.name == service)?;
+        service.replicas.iter_mut().find(|replica| replica.index == index)
     }
 
     /// Every process that the stack has started and that may still run, services first.

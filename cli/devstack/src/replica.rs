@@ -142,11 +142,9 @@ impl Replica {
 
     fn crashed(&self, status: &str, delay: Option<Duration>) {
         let (service, index) = (self.spec.service.clone(), self.spec.index);
-        let last = status.to_owned();
         self.board.change(|record| {
-            let services = record.services.iter_mut().filter(|known| known.name == service);
-            for replica in services.flat_map(|known| &mut known.replicas).filter(|one| one.index == index) {
-                replica.last_exit = Some(last.clone());
+            if let Some(replica) = record.replica_mut(&service, index) {
+                replica.last_exit = Some(status.to_owned());
                 replica.proc = None;
             }
         });
@@ -233,7 +231,11 @@ impl Replica {
             Ok(_) => {}
             Err(error) => self.board.events().warn(format!("{} could not be ended: {error}", self.name())),
         }
-        self.board.change(|record| forget_proc(record, &self.spec));
+        self.board.change(|record| {
+            if let Some(replica) = record.replica_mut(&self.spec.service, self.spec.index) {
+                replica.proc = None;
+            }
+        });
         how
     }
 
@@ -280,13 +282,6 @@ fn is_ready(record: &Record, service: &str) -> bool {
     let found = record.services.iter().find(|known| known.name == service);
     // One ready replica is enough to answer a dependent.
     found.is_none_or(|known| known.replicas.iter().any(|replica| replica.state == ReplicaState::Ready))
-}
-
-fn forget_proc(record: &mut Record, spec: &ReplicaSpec) {
-    let services = record.services.iter_mut().filter(|known| known.name == spec.service);
-    for replica in services.flat_map(|known| &mut known.replicas).filter(|one| one.index == spec.index) {
-        replica.proc = None;
-    }
 }
 
 fn ended(status: io::Result<ExitStatus>) -> Ended {

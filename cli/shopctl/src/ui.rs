@@ -105,6 +105,11 @@ impl Ui {
         error.kind
     }
 
+    /// Whether data goes out as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Live rows (or plain lines) on stderr for things that take time.
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress

@@ -57,7 +57,9 @@ impl Progress {
     /// Adds a row that stands still, such as a line of a table, below what is there. Empty where rows do not move.
     pub(crate) fn standing(&self) -> Standing {
         let row = self.rows.add(ProgressBar::new_spinner());
-        row.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is a constant, tested"));
+        row.set_style(
+            ProgressStyle::with_template("{wide_msg}").expect("the template is a constant, tested"),
+        );
         Standing { row, redactor: self.redactor.clone() }
     }
 

@@ -48,7 +48,8 @@ impl Log {
     }
 
     pub(super) fn write(&mut self, event: &Event) -> Result<(), CommandError> {
-        self.line(&Told::Event(event.clone())).or_exit(Exit::Unexpected, "the file of events cannot be written")
+        self.line(&Told::Event(event.clone()))
+            .or_exit(Exit::Unexpected, "the file of events cannot be written")
     }
 
     /// Says why it ends, to whoever waits.
@@ -76,7 +77,7 @@ pub(super) async fn start(stack: &Stack, ui: &mut Ui) -> Result<Exit, CommandErr
     let mut child = spawn(stack).or_exit(Exit::Unexpected, "the supervisor cannot be started")?;
     let mut interrupt = signal(SignalKind::interrupt()).or_exit(Exit::Unexpected, "no signals")?;
     let mut terminate = signal(SignalKind::terminate()).or_exit(Exit::Unexpected, "no signals")?;
-    let mut view = View::new(ui.clone());
+    let mut view = View::detached(ui.clone());
     let ended = tokio::select! {
         exit = wait(stack, &mut child, &mut view) => return exit,
         _ = interrupt.recv() => Exit::Interrupted,
@@ -125,7 +126,10 @@ async fn wait(stack: &Stack, child: &mut Child, view: &mut View) -> Result<Exit,
         if let Some(status) = ended {
             let said = std::fs::read_to_string(stack.path("supervisor.log")).unwrap_or_default();
             let exit = Exit::of(status.code()).unwrap_or(Exit::Unexpected);
-            return Err(CommandError::new(exit, format!("the supervisor ended ({status})\n{}", said.trim_end())));
+            return Err(CommandError::new(
+                exit,
+                format!("the supervisor ended ({status})\n{}", said.trim_end()),
+            ));
         }
         tokio::time::sleep(LOOK).await;
     }

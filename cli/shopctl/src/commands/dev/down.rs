@@ -26,8 +26,12 @@ pub(crate) async fn run(_args: &DownArgs, context: &Context, ui: &mut Ui) -> Res
     let down = shop_devstack::down(&stack).await.map_err(failure::of)?;
     drop(task);
     let (text, answer) = match down {
-        Down::Nothing => (format!("nothing of {} was running", stack.name()), Answer { stopped: false, orphans: 0 }),
-        Down::Stopped => (format!("{} is down; its data stays", stack.name()), Answer { stopped: true, orphans: 0 }),
+        Down::Nothing => {
+            (format!("nothing of {} was running", stack.name()), Answer { stopped: false, orphans: 0 })
+        }
+        Down::Stopped => {
+            (format!("{} is down; its data stays", stack.name()), Answer { stopped: true, orphans: 0 })
+        }
         Down::Orphans(orphans) => (
             format!("ended {orphans} processes that a killed supervisor of {} had left behind", stack.name()),
             Answer { stopped: true, orphans },

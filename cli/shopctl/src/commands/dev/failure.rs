@@ -5,6 +5,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 
 /// The command's error for a trouble.
+#[expect(clippy::needless_pass_by_value, reason = "has the shape that `map_err` takes")]
 pub(super) fn of(trouble: Trouble) -> CommandError {
     let kind = match &trouble {
         Trouble::Held { .. } => Exit::LockBusy,

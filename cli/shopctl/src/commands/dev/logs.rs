@@ -65,6 +65,8 @@ fn nothing(stack: &shop_devstack::Stack, asked: Option<&str>) -> CommandError {
         Some(asked) if !known.is_empty() => {
             CommandError::usage(format!("no log of {asked}")).hint(format!("there are {known}"))
         }
-        _ => CommandError::new(Exit::Unreachable, "there are no logs yet").hint("start with `shopctl dev up`"),
+        _ => {
+            CommandError::new(Exit::Unreachable, "there are no logs yet").hint("start with `shopctl dev up`")
+        }
     }
 }

@@ -48,17 +48,24 @@ pub(crate) async fn run(args: &MailArgs, context: &Context, ui: &mut Ui) -> Resu
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         read => read.or_exit(Exit::Unexpected, "the mailbox cannot be read"),
     };
-    let mut mails = read()?;
     match &args.command {
-        Some(MailCommand::Show { number }) => show(&mails, *number, ui)?,
-        _ if args.follow => {
-            for (index, mail) in mails.iter().enumerate() {
-                ui.stream(mail, row(index, mail))?;
-            }
-        }
-        _ => list(&mails, ui)?,
+        Some(MailCommand::Show { number }) => show(&read()?, *number, ui)?,
+        _ if args.follow => return follow(read, ui).await,
+        _ => list(&read()?, ui)?,
     }
-    while args.follow {
+    Ok(Exit::Done)
+}
+
+/// What is there as a list, then each new one whole.
+async fn follow(
+    read: impl Fn() -> Result<Vec<Mail>, CommandError>,
+    ui: &mut Ui,
+) -> Result<Exit, CommandError> {
+    let mut mails = read()?;
+    for (index, mail) in mails.iter().enumerate() {
+        ui.stream(mail, row(index, mail))?;
+    }
+    loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
@@ -69,7 +76,6 @@ pub(crate) async fn run(args: &MailArgs, context: &Context, ui: &mut Ui) -> Resu
             ui.stream(mail, format!("{}\n\n{}\n", row(index, mail), mail.text.trim_end()))?;
         }
     }
-    Ok(Exit::Done)
 }
 
 fn list(mails: &[Mail], ui: &mut Ui) -> Result<(), CommandError> {

@@ -57,6 +57,7 @@ pub(crate) async fn run(args: DevArgs, context: &Context, ui: &mut Ui) -> Result
 
 /// The stack of the checkout that the command works in.
 fn stack(context: &Context) -> Result<Stack, CommandError> {
-    let state = context.variable("SHOP_DEV_STATE").map(|folder| context.directory.join(PathBuf::from(folder)));
+    let state =
+        context.variable("SHOP_DEV_STATE").map(|folder| context.directory.join(PathBuf::from(folder)));
     Stack::open(context.root()?, state).map_err(failure::of)
 }

@@ -55,7 +55,9 @@ impl ServerArgs {
         let url = self.database_url.clone().filter(|_| uses_url);
         let mut confirm = self.confirm.clone();
         if let (Some((address, database)), None) = (url.as_deref().and_then(needs_confirmation), &confirm) {
-            let question = format!("{address} is not this machine; type the name of its database, {database}, to use it:");
+            let question = format!(
+                "{address} is not this machine; type the name of its database, {database}, to use it:"
+            );
             confirm = Some(ui.ask(&question, &format!("--confirm {database}"))?);
         }
         let password_file = self.database_password_file.as_ref().map(|file| context.directory.join(file));

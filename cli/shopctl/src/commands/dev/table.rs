@@ -1,0 +1,125 @@
+//! How a stack looks as text: the table of what runs, and what to try next. Must not print.
+use shop_devstack::record::{PartRecord, PostgresRecord, Record, ReplicaRecord, ReplicaState};
+use time::OffsetDateTime;
+
+use crate::ui::Paint;
+
+/// One line each: services with their replicas, then PostgreSQL and the other parts.
+pub(super) fn rows(record: &Record, paint: Paint) -> Vec<String> {
+    let replicas = || {
+        let of = |service: &'_ shop_devstack::record::ServiceRecord| -> Vec<(String, ReplicaRecord)> {
+            let many = service.replicas.len() > 1;
+            let name = |replica: &ReplicaRecord| match many {
+                true => format!("{}-{}", service.name, replica.index),
+                false => service.name.clone(),
+            };
+            service.replicas.iter().map(|replica| (name(replica), replica.clone())).collect()
+        };
+        record.services.iter().flat_map(of)
+    };
+    let names = replicas().map(|(name, _)| name.len()).chain(record.parts.iter().map(|part| part.name.len()));
+    let width = names.chain(["postgres".len()]).max().unwrap_or_default();
+    let mut rows: Vec<String> =
+        replicas().map(|(name, replica)| replica_row(&name, &replica, width, paint)).collect();
+    rows.extend(record.postgres.as_ref().map(|postgres| postgres_row(postgres, width, paint)));
+    rows.extend(record.parts.iter().map(|part| part_row(part, width, paint)));
+    rows
+}
+
+const STATE: usize = 12;
+const ADDRESS: usize = 23;
+
+fn replica_row(name: &str, replica: &ReplicaRecord, width: usize, paint: Paint) -> String {
+    let state = format!("{:STATE$}", replica.state.word());
+    let (mark, state) = match replica.state {
+        ReplicaState::Ready => (paint.good("●"), paint.good(state)),
+        ReplicaState::GivenUp | ReplicaState::Refused => (paint.bad("✗"), paint.bad(state)),
+        ReplicaState::BackingOff => (paint.warning("●"), paint.warning(state)),
+        _ => (paint.faint("○"), paint.faint(state)),
+    };
+    let mut facts = vec![lasted(replica.since)];
+    facts.extend(replica.proc.map(|proc| format!("pid {}", proc.pid)));
+    let memory = replica.proc.and_then(shop_devstack::process::Proc::memory_bytes);
+    facts.extend(memory.map(|bytes| format!("{:.0} MiB", bytes as f64 / 1_048_576.0)));
+    if replica.restarts > 0 {
+        let last = replica.last_exit.as_deref().unwrap_or("unknown");
+        facts.push(format!("{} restarts, last: {last}", replica.restarts));
+    }
+    let facts = paint.faint(facts.join(", "));
+    format!("{mark} {}  {state}  {:ADDRESS$}  {facts}", paint.strong(format!("{name:width$}")), replica.url)
+}
+
+fn postgres_row(postgres: &PostgresRecord, width: usize, paint: Paint) -> String {
+    let name = paint.strong(format!("{:width$}", "postgres"));
+    let state = paint.good(format!("{:STATE$}", "ready"));
+    let facts = paint.faint(format!("{}: {}", postgres.version, postgres.why));
+    format!("{} {name}  {state}  {:ADDRESS$}  {facts}", paint.good("●"), postgres.address)
+}
+
+fn part_row(part: &PartRecord, width: usize, paint: Paint) -> String {
+    let is_there = part.proc.is_none_or(shop_devstack::process::Proc::is_alive);
+    let (mark, state) = match is_there {
+        true => (paint.good("●"), paint.good(format!("{:STATE$}", "ready"))),
+        false => (paint.bad("✗"), paint.bad(format!("{:STATE$}", "gone"))),
+    };
+    let name = paint.strong(format!("{:width$}", part.name));
+    format!("{mark} {name}  {state}  {:ADDRESS$}  {}", part.address, paint.faint(&part.note))
+}
+
+/// What to do with a stack that has just come up.
+pub(super) fn what_next(record: &Record, is_detached: bool, paint: Paint) -> String {
+    let mut lines = vec![String::new(), paint.strong("What to try next")];
+    let mut add = |what: String, why: &str| lines.push(format!("  {what}  {}", paint.faint(why)));
+    for service in &record.services {
+        if let Some(replica) = service.replicas.first() {
+            add(
+                format!("{}/docs", replica.url),
+                &format!("every endpoint of {}, to try in a browser", service.name),
+            );
+        }
+    }
+    let first = record.services.iter().find_map(|service| service.replicas.first());
+    if let Some(replica) = first {
+        add(format!("curl -s {}/openapi.json", replica.url), "the same for programs");
+    }
+    add("shopctl dev mail".into(), "what the services have mailed");
+    add("shopctl dev logs -f".into(), "what they write");
+    if let Some(accounts) = &record.accounts {
+        lines.push(String::new());
+        lines.push(format!(
+            "{}  {}",
+            paint.strong("Accounts"),
+            paint.faint("one password for all, in the file below")
+        ));
+        lines.push(format!("  {}", accounts.emails.join(", ")));
+        lines.push(format!("  cat '{}'", accounts.password_file.display()));
+    }
+    let end = match is_detached {
+        true => "`shopctl dev down` ends it",
+        false => "Ctrl-C ends it",
+    };
+    lines.push(String::new());
+    lines.push(paint.faint(format!("{end}; the data stays until `shopctl dev reset`")));
+    lines.join("\n")
+}
+
+/// `4 s`, `3 min`, `2 h 5 min`.
+fn lasted(since: OffsetDateTime) -> String {
+    let seconds = (OffsetDateTime::now_utc() - since).whole_seconds().max(0);
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_said_in_its_largest_units() {
+        let ago = |seconds| lasted(OffsetDateTime::now_utc() - time::Duration::seconds(seconds));
+        assert_eq!([ago(-5), ago(59), ago(60), ago(7_500)], ["0 s", "59 s", "1 min", "2 h 5 min"]);
+    }
+}
