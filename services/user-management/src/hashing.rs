@@ -101,8 +101,16 @@ impl Hasher {
     /// # Errors
     /// [`Busy`] when the queue is full.
     pub async fn hash(&self, password: &NewPassword) -> Result<String, Busy> {
+        self.rehash(password.expose()).await
+    }
+
+    /// The same for a password that is in use already, whatever today's rules say of it.
+    ///
+    /// # Errors
+    /// [`Busy`] when the queue is full.
+    pub async fn rehash(&self, password: &str) -> Result<String, Busy> {
         let (reply, answer) = oneshot::channel();
-        self.0.0.push(Job::Hash(Zeroizing::new(password.expose().to_owned()), reply))?;
+        self.0.0.push(Job::Hash(normalise(password), reply))?;
         answer.await.map_err(|_| Busy)
     }
 

@@ -125,8 +125,8 @@ pub enum GrantType {
 }
 
 /// A service asks for a token of its own (RFC 6749 §4.4), as a form. The credentials may come as HTTP Basic instead.
+/// Unknown parameters are ignored, as §3.2 demands.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     pub grant_type: GrantType,
     #[serde(default, skip_serializing_if = "Option::is_none")]

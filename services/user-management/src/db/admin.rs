@@ -24,7 +24,7 @@ pub struct Search {
 /// One page in order of id, that is of registration.
 ///
 /// Planned anew for its values: a plan made for "any filter" could use none of the indexes, and administrators
-/// search seldom enough for the fifth of a millisecond that this costs.
+/// search seldom enough for the millisecond that this costs.
 pub async fn search(tx: &mut PgConnection, search: &Search) -> sqlx::Result<Vec<UserSummary>> {
     plan_for_values(tx).await?;
     let prefix = search.beginning.as_deref().map(like_prefix);

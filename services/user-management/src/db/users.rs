@@ -4,6 +4,7 @@
 use shop_api::Roles;
 use shop_api::ids::UserId;
 use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::email::Email;
@@ -164,26 +165,63 @@ pub async fn verify(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// Moves an account to another address; the one before, or `None` when the address belongs to somebody else.
-///
-/// # Errors
-/// `RowNotFound` when the account is not active any more.
-pub async fn change_email(tx: &mut PgConnection, user: UserId, email: &str) -> sqlx::Result<Option<String>> {
-    let before = sqlx::query_scalar!(
-        r#"SELECT email AS "email!" FROM users WHERE id = $1 AND status = 'active' FOR UPDATE"#,
+/// Moves an account to the address its owner proved; false when the address belongs to somebody else. A registration
+/// of that address which nobody ever verified gives way.
+pub async fn change_email(tx: &mut PgConnection, user: UserId, email: &str) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "DELETE FROM users WHERE email = $1 AND id <> $2 AND email_verified_at IS NULL AND status = 'active'",
+        email,
         user.uuid()
     )
-    .fetch_one(&mut *tx)
+    .execute(&mut *tx)
     .await?;
     let done = sqlx::query!(
-        "UPDATE users SET email = $2, email_verified_at = now(), updated_at = now(), version = version + 1
-         WHERE id = $1 AND NOT EXISTS (SELECT FROM users WHERE email = $2)",
+        "UPDATE users SET email = $2, pending_email = NULL, email_verified_at = now(), updated_at = now(),
+                version = version + 1
+         WHERE id = $1 AND status = 'active'",
         user.uuid(),
         email
     )
     .execute(tx)
+    .await;
+    match done {
+        Ok(done) => Ok(done.rows_affected() == 1),
+        Err(error) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whom a letter goes to.
+pub struct Recipient {
+    pub email: String,
+    /// The address that waits to be proved.
+    pub pending_email: Option<String>,
+    pub display_name: String,
+    pub verified: bool,
+}
+
+/// The recipient behind an account; none when it is not active.
+pub async fn recipient(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<Recipient>> {
+    sqlx::query_as!(
+        Recipient,
+        r#"SELECT email AS "email!", pending_email, display_name, email_verified_at IS NOT NULL AS "verified!"
+           FROM users WHERE id = $1 AND status = 'active'"#,
+        user.uuid()
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Throws away registrations that nobody verified since `older_than`, at most a thousand at a time.
+pub async fn purge_unverified(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "DELETE FROM users WHERE id IN (SELECT id FROM users WHERE email_verified_at IS NULL AND status = 'active'
+                                        AND created_at < $1 LIMIT 1000)",
+        older_than
+    )
+    .execute(db)
     .await?;
-    Ok((done.rows_affected() == 1).then_some(before))
+    Ok(done.rows_affected())
 }
 
 /// Counts a change of what the account shows that is kept in another table.

@@ -13,14 +13,19 @@ pub const LONGEST: Duration = Duration::from_mins(15);
 /// Failures an account may see from unknown places within [`LONGEST`] before those places must wait.
 pub const ACCOUNT_BUDGET: u32 = 30;
 
-/// One account seen from one network: `/32` of IPv4, `/64` of IPv6 (what one customer holds).
+/// What one customer of a network provider holds: one address of IPv4, a `/64` of IPv6.
 #[must_use]
-pub fn place_key(email: &str, address: IpAddr) -> SecretHash {
-    let network = match address.to_canonical() {
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(masked_v6(v6, 64)),
-    };
-    SecretHash::of(format!("place\0{email}\0{network}").as_bytes())
+    }
+}
+
+/// One account seen from one network.
+#[must_use]
+pub fn place_key(email: &str, address: IpAddr) -> SecretHash {
+    SecretHash::of(format!("place\0{email}\0{}", network(address)).as_bytes())
 }
 
 /// One account, from wherever.

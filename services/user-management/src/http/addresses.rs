@@ -15,7 +15,7 @@ use crate::db::addresses;
 use crate::signed_in::SignedIn;
 use crate::state::AppState;
 
-pub fn router() -> ApiRouter<AppState> {
+pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new()
         .route(Access::Need(AddressesRead), routes!(list))
         .route(Access::Need(AddressesWrite), routes!(add))
@@ -27,9 +27,9 @@ pub fn router() -> ApiRouter<AppState> {
 /// List your addresses
 #[utoipa::path(get, path = "/users/me/addresses", tag = "addresses",
     responses((status = 200, body = AddressList)))]
-async fn list(State(state): State<AppState>, me: SignedIn) -> Result<axum::Json<AddressList>, ApiError> {
+async fn list(State(state): State<AppState>, me: SignedIn) -> Result<Json<AddressList>, ApiError> {
     let items = addresses::list(&state.pool, me.user()).await?;
-    Ok(axum::Json(AddressList { items }))
+    Ok(Json(AddressList { items }))
 }
 
 /// Add an address
@@ -51,7 +51,7 @@ async fn add(
         .ok_or_else(|| ApiError::code(Code::Conflict).detail("at most fifty addresses are kept: delete one first"))?;
     tx.commit().await?;
     let location = [(header::LOCATION, format!("/users/me/addresses/{}", address.id))];
-    Ok((StatusCode::CREATED, location, ETag::of_version(version), axum::Json(address)))
+    Ok((StatusCode::CREATED, location, ETag::of_version(version), Json(address)))
 }
 
 /// Read an address
@@ -69,7 +69,7 @@ async fn read(
     held: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let (address, version) = addresses::get(&state.pool, me.user(), id).await?.ok_or(Code::NotFound)?;
-    Ok(held.answer(ETag::of_version(version), axum::Json(address)))
+    Ok(held.answer(ETag::of_version(version), Json(address)))
 }
 
 /// Write an address anew
@@ -95,7 +95,7 @@ async fn replace(
     seen.check(ETag::of_version(version))?;
     let (address, version) = addresses::replace(&mut tx, me.user(), id, &new).await?;
     tx.commit().await?;
-    Ok((ETag::of_version(version), axum::Json(address)))
+    Ok((ETag::of_version(version), Json(address)))
 }
 
 /// Delete an address

@@ -24,7 +24,7 @@ use crate::db::sessions::{self, Ended};
 use crate::events;
 use crate::state::AppState;
 
-pub fn router() -> ApiRouter<AppState> {
+pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new()
         .route(Access::Need(UsersSearch), routes!(search))
         .route(Access::Need(UsersRead), routes!(read))
@@ -48,7 +48,7 @@ impl Keyset for After {
 async fn search(
     State(state): State<AppState>,
     Query(query): Query<UserQuery>,
-) -> Result<axum::Json<Page<UserSummary>>, ApiError> {
+) -> Result<Json<Page<UserSummary>>, ApiError> {
     let window = Window::<After>::of(&PageQuery { limit: query.limit, cursor: query.cursor })?;
     let wanted = Search {
         beginning: query.q.map(|q| q.to_lowercase()),
@@ -60,14 +60,14 @@ async fn search(
     let mut tx = state.pool.begin().await?;
     let found = admin::search(&mut tx, &wanted).await?;
     tx.commit().await?;
-    Ok(axum::Json(window.page(found, |user| After(user.id), |user| user)))
+    Ok(Json(window.page(found, |user| After(user.id), |user| user)))
 }
 
 /// Read an account
 #[utoipa::path(get, path = "/users/{id}", tag = "administration", params(("id" = UserId, Path)),
     responses((status = 200, body = UserDetail), (status = 404)))]
-async fn read(State(state): State<AppState>, Path(id): Path<UserId>) -> Result<axum::Json<UserDetail>, ApiError> {
-    Ok(axum::Json(admin::get(&state.pool, id).await?.ok_or(Code::NotFound)?))
+async fn read(State(state): State<AppState>, Path(id): Path<UserId>) -> Result<Json<UserDetail>, ApiError> {
+    Ok(Json(admin::get(&state.pool, id).await?.ok_or(Code::NotFound)?))
 }
 
 /// Disable an account
@@ -83,7 +83,7 @@ async fn disable(
     caller: Caller,
     Path(id): Path<UserId>,
     Json(body): Json<DisableUser>,
-) -> Result<axum::Json<UserDetail>, ApiError> {
+) -> Result<Json<UserDetail>, ApiError> {
     not_oneself(&caller, id)?;
     let mut tx = state.pool.begin().await?;
     let user = lock_open(&mut tx, id).await?;
@@ -109,7 +109,7 @@ async fn enable(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<UserId>,
-) -> Result<axum::Json<UserDetail>, ApiError> {
+) -> Result<Json<UserDetail>, ApiError> {
     let mut tx = state.pool.begin().await?;
     let user = lock_open(&mut tx, id).await?;
     if user.status == UserStatus::Disabled {
@@ -133,7 +133,7 @@ async fn set_roles(
     caller: Caller,
     Path(id): Path<UserId>,
     Json(body): Json<SetRoles>,
-) -> Result<axum::Json<UserDetail>, ApiError> {
+) -> Result<Json<UserDetail>, ApiError> {
     not_oneself(&caller, id)?;
     let roles: Vec<AccountRole> = BTreeSet::from_iter(body.roles).into_iter().collect();
     let mut tx = state.pool.begin().await?;
@@ -185,8 +185,8 @@ async fn lock_open(tx: &mut PgConnection, user: UserId) -> Result<Locked, ApiErr
 async fn answer(
     mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
     user: UserId,
-) -> Result<axum::Json<UserDetail>, ApiError> {
+) -> Result<Json<UserDetail>, ApiError> {
     let detail = admin::get(&mut *tx, user).await?.ok_or(Code::NotFound)?;
     tx.commit().await?;
-    Ok(axum::Json(detail))
+    Ok(Json(detail))
 }

@@ -1,6 +1,5 @@
 //! The audit log: its list for administrators, and how a handler writes an entry about the request it serves.
 
-use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +8,7 @@ use shop_api::ids::AuditId;
 use shop_api::users::admin::{AuditEntry, AuditQuery};
 use shop_api::{Page, PageQuery};
 use shop_kit::page::{Keyset, Window};
-use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Query, RequestId};
+use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, Query, RequestId};
 use sqlx::PgConnection;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -18,7 +17,7 @@ use crate::db::audit::{self, Actor, Entry};
 use crate::domain::throttle::place_label;
 use crate::state::AppState;
 
-pub fn router() -> ApiRouter<AppState> {
+pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new().route(Access::Need(AuditRead), routes!(list))
 }
 

@@ -1,6 +1,5 @@
 //! Service clients: programs of ours that get tokens with client credentials. A secret is shown once, when it is made.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::json;
@@ -16,7 +15,7 @@ use crate::db::clients;
 use crate::domain::token::Token;
 use crate::state::AppState;
 
-pub fn router() -> ApiRouter<AppState> {
+pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new()
         .route(Access::Need(ClientsRead), routes!(list))
         .route(Access::Need(ClientsWrite), routes!(create))
@@ -26,8 +25,8 @@ pub fn router() -> ApiRouter<AppState> {
 
 /// List the service clients
 #[utoipa::path(get, path = "/clients", tag = "clients", responses((status = 200, body = ClientList)))]
-async fn list(State(state): State<AppState>) -> Result<Answer<ClientList>, ApiError> {
-    Ok(Answer(ClientList { items: clients::list(&state.pool).await? }))
+async fn list(State(state): State<AppState>) -> Result<Json<ClientList>, ApiError> {
+    Ok(Json(ClientList { items: clients::list(&state.pool).await? }))
 }
 
 /// Create a service client
@@ -39,7 +38,7 @@ async fn create(
     State(state): State<AppState>,
     caller: Caller,
     Json(new): Json<NewClient>,
-) -> Result<(StatusCode, Answer<ClientCredentials>), ApiError> {
+) -> Result<(StatusCode, Json<ClientCredentials>), ApiError> {
     let secret = Token::generate();
     let mut tx = state.pool.begin().await?;
     let id = clients::create(&mut tx, &new.name, secret.hash()).await?.ok_or(Code::AlreadyExists)?;
@@ -78,7 +77,7 @@ async fn rotate(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<ClientId>,
-) -> Result<(StatusCode, Answer<ClientCredentials>), ApiError> {
+) -> Result<(StatusCode, Json<ClientCredentials>), ApiError> {
     let secret = Token::generate();
     let mut tx = state.pool.begin().await?;
     let name = clients::rotate(&mut tx, id, secret.hash()).await?.ok_or(Code::NotFound)?;
@@ -87,6 +86,6 @@ async fn rotate(
     Ok((StatusCode::CREATED, shown_once(id, name, &secret)))
 }
 
-fn shown_once(client_id: ClientId, name: String, secret: &Token) -> Answer<ClientCredentials> {
-    Answer(ClientCredentials { client_id, name, client_secret: secret.reveal().to_owned() })
+fn shown_once(client_id: ClientId, name: String, secret: &Token) -> Json<ClientCredentials> {
+    Json(ClientCredentials { client_id, name, client_secret: secret.reveal().to_owned() })
 }

@@ -26,7 +26,7 @@ use crate::events;
 use crate::signed_in::SignedIn;
 use crate::state::AppState;
 
-pub fn router() -> ApiRouter<AppState> {
+pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new()
         .route(Access::Need(ProfileRead), routes!(read))
         .route(Access::Need(ProfileWrite), routes!(update))
@@ -45,7 +45,7 @@ pub fn router() -> ApiRouter<AppState> {
         (status = 200, body = Account, headers(("ETag" = String))),
         (status = 304, description = "You hold this version already")))]
 async fn read(me: SignedIn, held: IfNoneMatch) -> Response {
-    held.answer(ETag::of_version(me.version), axum::Json(me.account))
+    held.answer(ETag::of_version(me.version), Json(me.account))
 }
 
 /// Edit your profile
@@ -66,7 +66,7 @@ async fn update(
     profile::update(&mut tx, me.user(), &change).await?;
     let (account, version) = profile::get(&mut *tx, me.user()).await?.ok_or(Code::SessionEnded)?;
     tx.commit().await?;
-    Ok((ETag::of_version(version), axum::Json(account)))
+    Ok((ETag::of_version(version), Json(account)))
 }
 
 /// Close your account
@@ -109,7 +109,7 @@ async fn export(State(state): State<AppState>, me: SignedIn) -> Result<impl Into
         account: me.account,
     };
     let as_file: (HeaderName, _) = (header::CONTENT_DISPOSITION, "attachment; filename=\"account.json\"");
-    Ok(([as_file], axum::Json(export)))
+    Ok(([as_file], Json(export)))
 }
 
 /// Change your password

@@ -4,14 +4,45 @@
 mod addresses;
 mod admin;
 mod audit;
+mod auth;
 mod clients;
+mod events;
 mod me;
+mod oauth;
+mod password;
+mod reauth;
+mod register;
 mod roles;
+mod second_factor;
+mod sessions;
+mod totp;
 
 use shop_api::{Code, FieldError};
-use shop_kit::ApiError;
+use shop_kit::{ApiError, ApiRouter};
 
 use crate::domain::password::Weak;
+use crate::state::AppState;
+
+/// Every endpoint with its rule.
+pub(crate) fn router() -> ApiRouter<AppState> {
+    [
+        register::router(),
+        auth::router(),
+        password::router(),
+        oauth::router(),
+        me::router(),
+        addresses::router(),
+        sessions::router(),
+        totp::router(),
+        admin::router(),
+        roles::router(),
+        audit::router(),
+        clients::router(),
+        events::router(),
+    ]
+    .into_iter()
+    .fold(ApiRouter::new(), ApiRouter::merge)
+}
 
 /// One field that is not acceptable.
 fn field(pointer: &str, code: &str, rule: impl std::fmt::Display) -> ApiError {

@@ -1,15 +1,14 @@
 //! The table of roles and permissions, as it is compiled in. It is not edited here: a role is a word of the code.
 
-use axum::Json;
 use shop_api::Permission::RolesRead;
 use shop_api::users::admin::{PermissionInfo, PermissionList, RoleInfo, RoleList};
 use shop_api::{Permission, Role};
-use shop_kit::{Access, ApiRouter};
+use shop_kit::{Access, ApiRouter, Json};
 use utoipa_axum::routes;
 
 use crate::state::AppState;
 
-pub fn router() -> ApiRouter<AppState> {
+pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new()
         .route(Access::Need(RolesRead), routes!(roles))
         .route(Access::Need(RolesRead), routes!(permissions))

@@ -1,0 +1,162 @@
+//! What an operator does at the command line: signing keys, the first administrator, service clients. No default
+//! credential exists; this is how the first ones are made.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+use shop_api::users::AccountRole;
+use shop_kit::boot::{BootError, Service};
+use shop_kit::{KitConfig, db::Database, schema};
+use sqlx::{PgConnection, PgPool};
+
+use crate::db::audit::{self, Actor, Entry};
+use crate::db::{admin, clients, users};
+use crate::domain::email::Email;
+use crate::domain::token::Token;
+use crate::events;
+use crate::keys::folder;
+use crate::service::UserManagement;
+
+/// Subcommands of this service alone.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make or rotate the keys that sign access tokens
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Make a registered, verified user an administrator
+    GrantAdmin {
+        /// Its e-mail address
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
+    },
+    /// Manage the clients that services get tokens with
+    #[command(subcommand)]
+    Clients(ClientsCommand),
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make the folder with a current and a next key; keys that are there stay
+    Init {
+        /// The folder
+        #[arg(long, env = "SIGNING_KEYS_DIR", value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Next becomes current, current becomes previous, and a new next is made
+    Rotate {
+        /// The folder
+        #[arg(long, env = "SIGNING_KEYS_DIR", value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// What can be done with clients.
+#[derive(Debug, Subcommand)]
+pub enum ClientsCommand {
+    /// Make a client and print its id and secret as JSON: they are shown this once
+    Create {
+        /// Unique name, such as order-management
+        #[arg(long, value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// Runs one.
+pub(crate) async fn run(command: Command, config: &KitConfig) -> Result<(), BootError> {
+    match command {
+        Command::Keys(KeysCommand::Init { dir }) => {
+            let made = folder::init(&dir).map_err(|error| in_folder(&dir, &error))?;
+            tracing::info!(dir = %dir.display(), made, "signing keys are there");
+            Ok(())
+        }
+        Command::Keys(KeysCommand::Rotate { dir }) => {
+            folder::rotate(&dir).map_err(|error| in_folder(&dir, &error))?;
+            tracing::info!(dir = %dir.display(), "signing keys rotated");
+            Ok(())
+        }
+        Command::GrantAdmin { email } => grant_admin(&connect(config).await?.pool, &email).await,
+        Command::Clients(ClientsCommand::Create { name }) => {
+            create_client(&connect(config).await?.pool, &name).await
+        }
+    }
+}
+
+fn in_folder(dir: &std::path::Path, error: &std::io::Error) -> BootError {
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => "make it with `keys init` first",
+        _ => "check who owns the folder",
+    };
+    BootError::usage(format_args!(
+        "the signing keys in {} cannot be changed: {error} ({hint})",
+        dir.display()
+    ))
+}
+
+async fn connect(config: &KitConfig) -> Result<Database, BootError> {
+    let target = config.db.serve_target(UserManagement::INFO.name, config.protected)?;
+    let database = Database::connect(&target)?;
+    schema::check(&database.pool, UserManagement::schema()).await?;
+    Ok(database)
+}
+
+async fn grant_admin(pool: &PgPool, email: &str) -> Result<(), BootError> {
+    let email = Email::parse(email).map_err(|error| BootError::usage(format_args!("--email {error}")))?;
+    let found = users::credentials_by_email(pool, &email).await?;
+    let Some(user) = found.filter(|user| user.verified && user.active) else {
+        return Err(BootError::usage(
+            "no active, verified account has this address: register it and open the link in its mail first",
+        ));
+    };
+    let mut tx = pool.begin().await?;
+    let locked = admin::lock(&mut tx, user.id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    if locked.roles.contains(&AccountRole::Admin) {
+        return Ok(());
+    }
+    let roles: Vec<AccountRole> = locked.roles.into_iter().chain([AccountRole::Admin]).collect();
+    admin::set_roles(&mut tx, user.id, &roles).await?;
+    events::user_roles_changed(&mut tx, user.id, &roles).await?;
+    record(&mut tx, "user.roles_changed", user.id.uuid(), json!({ "after": roles })).await?;
+    tx.commit().await?;
+    tracing::info!(user.id = %user.id, "made an administrator");
+    Ok(())
+}
+
+async fn create_client(pool: &PgPool, name: &str) -> Result<(), BootError> {
+    let secret = Token::generate();
+    let mut tx = pool.begin().await?;
+    let id = clients::create(&mut tx, name, secret.hash()).await.map_err(|error| match error {
+        sqlx::Error::Database(error) if error.is_check_violation() => {
+            BootError::usage(format_args!("--name {name} must be lower-case letters, digits and dashes"))
+        }
+        error => BootError::unexpected(error),
+    })?;
+    let Some(id) = id else {
+        return Err(BootError::usage(format_args!(
+            "a client called {name} exists: rotate its secret over the API"
+        )));
+    };
+    record(&mut tx, "client.created", id.uuid(), json!({ "name": name })).await?;
+    tx.commit().await?;
+    let answer = json!({ "client_id": id, "client_secret": secret.reveal(), "name": name });
+    writeln!(std::io::stdout(), "{answer}").map_err(BootError::unexpected)
+}
+
+async fn record(
+    tx: &mut PgConnection,
+    action: &'static str,
+    subject: uuid::Uuid,
+    data: serde_json::Value,
+) -> Result<(), sqlx::Error> {
+    let entry = Entry {
+        action,
+        actor: Actor::Operator,
+        subject: Some(subject),
+        request_id: "",
+        place: String::new(),
+        data,
+    };
+    audit::record(tx, &entry).await
+}

@@ -1,0 +1,229 @@
+//! Signing in and staying signed in: log in, refresh, log out. Nothing here tells whether an account exists.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+use shop_api::ids::{SessionId, UserId};
+use shop_api::users::auth::{Login, Refresh, TokenType, Tokens};
+use shop_api::{Code, Permission, Roles};
+use shop_kit::token::Claims;
+use shop_kit::{Access, ApiError, ApiRouter, Caller, ClientAddr, Json};
+use time::OffsetDateTime;
+use utoipa_axum::routes;
+
+use super::audit::{record, record_as};
+use super::reauth::limit;
+use super::second_factor::{self, Proof};
+use super::{field, reauth};
+use crate::db::audit::Actor;
+use crate::db::backoff::{self, Attempt};
+use crate::db::refresh::{self, Refreshed};
+use crate::db::sessions::{self, Ended, Start};
+use crate::db::users::{self, Credentials};
+use crate::domain::email::Email;
+use crate::domain::token::Token;
+use crate::events;
+use crate::hashing::Verdict;
+use crate::sealing::Sealer;
+use crate::state::{ACCESS_TOKEN_LIFE, AppState};
+
+pub(super) fn router() -> ApiRouter<AppState> {
+    ApiRouter::new()
+        .route(Access::Public, routes!(login))
+        .route(Access::Public, routes!(refresh_tokens))
+        .route(Access::Signed, routes!(logout))
+        .route(Access::Need(Permission::SessionsWrite), routes!(logout_all))
+}
+
+/// Sign in
+///
+/// An account with a second factor answers `second_factor_required` to the right password alone: send the same
+/// again with a code.
+#[utoipa::path(post, path = "/auth/login", tag = "signing in", request_body = Login,
+    responses(
+        (status = 200, body = Tokens),
+        (status = 401, description = "Wrong, not verified yet, or a second factor is needed"),
+        (status = 403, description = "The account is disabled")))]
+async fn login(
+    State(state): State<AppState>,
+    from: ClientAddr,
+    headers: HeaderMap,
+    Json(login): Json<Login>,
+) -> Result<Response, ApiError> {
+    limit(&state, from, state.quotas.sign_in).await?;
+    let email = Email::parse(&login.email).map_err(|error| field("/email", "malformed", error))?;
+    let attempt = Attempt::on(email.as_str(), from);
+    reauth::admit(&state, &attempt).await?;
+
+    let user = users::credentials_by_email(&state.pool, &email).await?;
+    let stored = user.as_ref().map(|user| user.password_hash.as_str());
+    let verdict = state.hasher.verify(&login.password, stored).await?;
+    let user = match user {
+        Some(user) if verdict != Verdict::Wrong && user.verified => user,
+        other => return Err(refuse(&state, &attempt, other).await?),
+    };
+    if !user.active {
+        return Err(ApiError::code(Code::Forbidden).detail("this account is disabled: write to the shop"));
+    }
+
+    let mut tx = state.pool.begin().await?;
+    if user.two_factor {
+        let proof = Proof::of(login.totp_code.as_deref(), login.recovery_code.as_deref());
+        let Some(proof) = proof else { return Err(Code::SecondFactorRequired.into()) };
+        if !second_factor::accept(&mut tx, &state, user.id, &proof).await? {
+            drop(tx);
+            backoff::failed(&state.pool, &attempt).await?;
+            return Err(
+                ApiError::code(Code::SecondFactorRequired).detail("the code is wrong, over or was used")
+            );
+        }
+    }
+    let refresh = Token::generate();
+    let start = Start {
+        user: user.id,
+        password_hash: &user.password_hash,
+        user_agent: &user_agent(&headers),
+        address: &from.0.to_canonical().to_string(),
+        refresh: refresh.hash(),
+    };
+    let started = sessions::start(&mut tx, &start).await?;
+    let (session, expires_at) = started.ok_or(Code::InvalidCredentials)?;
+    backoff::succeeded(&mut tx, &attempt, user.id).await?;
+    record(&mut tx, "session.started", user.id.uuid(), user.id.uuid(), json!({ "session": session })).await?;
+    tx.commit().await?;
+    metrics::counter!("sign_ins_total", "outcome" => "done").increment(1);
+
+    if verdict == Verdict::RightButOutdated {
+        let fresh = state.hasher.rehash(&login.password).await?;
+        users::upgrade_hash(&state.pool, user.id, &user.password_hash, &fresh).await?;
+    }
+    tokens(&state, &Refreshed { session, user: user.id, roles: user.roles, expires_at }, &refresh)
+}
+
+/// Counts a failure and tells nothing about its reason. An account that does not exist costs the same as one that
+/// does.
+async fn refuse(
+    state: &AppState,
+    attempt: &Attempt,
+    user: Option<Credentials>,
+) -> Result<ApiError, ApiError> {
+    let mut tx = state.pool.begin().await?;
+    backoff::failed(&mut *tx, attempt).await?;
+    let subject = user.map(|user| user.id.uuid());
+    record_as(&mut tx, "session.refused", Actor::System, subject, json!({})).await?;
+    tx.commit().await?;
+    metrics::counter!("sign_ins_total", "outcome" => "refused").increment(1);
+    Ok(ApiError::code(Code::InvalidCredentials).detail(
+        "the address or the password is wrong, or the link in the verification mail was not opened yet",
+    ))
+}
+
+/// Renew tokens
+///
+/// The refresh token is used up and comes back renewed. One that was used before ends the session, unless it comes
+/// again within ten seconds of its use: then the same new one is answered again.
+#[utoipa::path(post, path = "/auth/refresh", tag = "signing in", request_body = Refresh,
+    responses((status = 200, body = Tokens), (status = 401, description = "Unknown, used before, or its session has ended")))]
+async fn refresh_tokens(
+    State(state): State<AppState>,
+    Json(body): Json<Refresh>,
+) -> Result<Response, ApiError> {
+    let presented = Token::parse(&body.refresh_token).ok_or(Code::InvalidToken)?;
+    let successor = Token::generate();
+    let sealer = Sealer::from_token(&presented);
+    let sealed = sealer.seal(SUCCESSOR, successor.reveal().as_bytes());
+
+    let mut tx = state.pool.begin().await?;
+    let rotated = refresh::rotate(&mut tx, presented.hash(), successor.hash(), &sealed).await?;
+    if let Some(session) = rotated {
+        tx.commit().await?;
+        return tokens(&state, &session, &successor);
+    }
+    let spent = refresh::find(&mut tx, presented.hash()).await?.ok_or(Code::InvalidToken)?;
+    if !spent.alive {
+        return Err(Code::SessionEnded.into());
+    }
+    let again = spent.successor.and_then(|sealed| sealer.open(SUCCESSOR, &sealed));
+    if let Some(successor) = again.and_then(|text| Token::parse(std::str::from_utf8(&text).ok()?)) {
+        return tokens(&state, &spent.session, &successor);
+    }
+    let Refreshed { session, user, .. } = spent.session;
+    sessions::revoke(&mut tx, user, session, Ended::RefreshReuse).await?;
+    events::sessions_revoked(&mut tx, user, &[session], Ended::RefreshReuse).await?;
+    let data = json!({ "session": session });
+    record_as(&mut tx, "session.refresh_reused", Actor::System, Some(user.uuid()), data).await?;
+    tx.commit().await?;
+    metrics::counter!("refresh_reuse_total").increment(1);
+    Err(ApiError::code(Code::InvalidToken)
+        .detail("the token was used before, so its session was ended: sign in again"))
+}
+
+/// What the sealed successor of a refresh token is bound to.
+const SUCCESSOR: &[u8] = b"successor";
+
+/// Sign out
+///
+/// Ends the session of the access token at once. A service's token has none and stays good until it expires.
+#[utoipa::path(post, path = "/auth/logout", tag = "signing in",
+    responses((status = 204, description = "Signed out")))]
+async fn logout(State(state): State<AppState>, caller: Caller) -> Result<StatusCode, ApiError> {
+    let Some(session) = caller.session else { return Ok(StatusCode::NO_CONTENT) };
+    let user = UserId::from(caller.subject);
+    let mut tx = state.pool.begin().await?;
+    if sessions::revoke(&mut tx, user, session, Ended::Logout).await? {
+        events::sessions_revoked(&mut tx, user, &[session], Ended::Logout).await?;
+        record(&mut tx, "session.ended", user.uuid(), user.uuid(), json!({ "session": session })).await?;
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sign out everywhere
+#[utoipa::path(post, path = "/auth/logout-all", tag = "signing in",
+    responses((status = 204, description = "Every session of the account has ended, this one too")))]
+async fn logout_all(State(state): State<AppState>, caller: Caller) -> Result<StatusCode, ApiError> {
+    let user = UserId::from(caller.subject);
+    let mut tx = state.pool.begin().await?;
+    let ended = sessions::revoke_all(&mut tx, user, None, Ended::Logout).await?;
+    events::sessions_revoked(&mut tx, user, &ended, Ended::Logout).await?;
+    record(&mut tx, "session.all_ended", user.uuid(), user.uuid(), json!({ "sessions": ended })).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The answer to whoever is signed in now.
+fn tokens(state: &AppState, session: &Refreshed, refresh: &Token) -> Result<Response, ApiError> {
+    let access_token = access_token(state, session.user, session.session, session.roles)?;
+    Ok(secret(&Tokens {
+        token_type: TokenType::Bearer,
+        access_token,
+        expires_in: ACCESS_TOKEN_LIFE.as_secs() as u32,
+        refresh_token: refresh.reveal().to_owned(),
+        refresh_expires_at: session.expires_at,
+        session_id: session.session,
+    }))
+}
+
+fn access_token(
+    state: &AppState,
+    user: UserId,
+    session: SessionId,
+    roles: Roles,
+) -> Result<String, ApiError> {
+    let now = OffsetDateTime::now_utc();
+    let claims = Claims::new(&state.issuer, &state.audience, user.uuid(), roles, now, ACCESS_TOKEN_LIFE);
+    state.keys.sign(&claims.session(session)).map_err(ApiError::internal)
+}
+
+/// An answer that no cache may keep (RFC 6749 §5.1).
+pub(super) fn secret(body: &impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// As the program calls itself, for the list of sessions: at most 256 printable characters of it.
+fn user_agent(headers: &HeaderMap) -> String {
+    let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.chars().filter(|c| !c.is_control()).take(256).collect()
+}

@@ -1,0 +1,74 @@
+//! Tokens for services (client credentials) and the public keys that every service verifies tokens with.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, header};
+use shop_api::users::auth::{Jwks, ServiceToken, TokenRequest, TokenType};
+use shop_api::{Code, Role, Roles};
+use shop_kit::token::Claims;
+use shop_kit::{Access, ApiError, ApiRouter, Form, Json};
+use time::OffsetDateTime;
+use utoipa_axum::routes;
+use zeroize::Zeroizing;
+
+use super::auth::secret;
+use crate::db::clients;
+use crate::domain::token::Token;
+use crate::state::{ACCESS_TOKEN_LIFE, AppState};
+
+pub(super) fn router() -> ApiRouter<AppState> {
+    ApiRouter::new()
+        .route(Access::Own("the client's id and secret"), routes!(token))
+        .route(Access::Public, routes!(jwks))
+}
+
+/// Get a token for a service
+///
+/// OAuth 2 client credentials (RFC 6749 §4.4). Errors are problems, as everywhere here.
+#[utoipa::path(post, path = "/auth/token", tag = "services",
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    params(("Authorization" = Option<String>, Header, description = "HTTP Basic with the id and secret of the client")),
+    responses((status = 200, body = ServiceToken), (status = 401, description = "Unknown client or wrong secret")))]
+async fn token(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Form(request): Form<TokenRequest>,
+) -> Result<Response, ApiError> {
+    let (id, client_secret) = credentials(&headers, request).ok_or(Code::InvalidCredentials)?;
+    let presented = Token::parse(&client_secret).ok_or(Code::InvalidCredentials)?;
+    let found = clients::with_secret(&state.pool, presented.hash()).await?;
+    let (client, _) =
+        found.filter(|(client, _)| client.to_string() == *id).ok_or(Code::InvalidCredentials)?;
+
+    let now = OffsetDateTime::now_utc();
+    let roles = Roles::NONE.with(Role::Service);
+    let claims = Claims::new(&state.issuer, &state.audience, client.uuid(), roles, now, ACCESS_TOKEN_LIFE);
+    let access_token = state.keys.sign(&claims).map_err(ApiError::internal)?;
+    let expires_in = ACCESS_TOKEN_LIFE.as_secs() as u32;
+    Ok(secret(&ServiceToken { token_type: TokenType::Bearer, access_token, expires_in }))
+}
+
+/// HTTP Basic or the body, never both (RFC 6749 §2.3).
+fn credentials(headers: &HeaderMap, request: TokenRequest) -> Option<(String, Zeroizing<String>)> {
+    let in_body = request.client_id.zip(request.client_secret);
+    let Some(basic) = headers.get(header::AUTHORIZATION) else {
+        return in_body.map(|(id, secret)| (id, Zeroizing::new(secret)));
+    };
+    if in_body.is_some() {
+        return None;
+    }
+    let (scheme, encoded) = basic.to_str().ok()?.split_once(' ')?;
+    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).ok()?);
+    let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| (id.to_owned(), Zeroizing::new(secret.to_owned())))
+}
+
+/// The public keys of access tokens
+///
+/// The next key is here long before it signs, and the one before until its last token is over.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "services", responses((status = 200, body = Jwks)))]
+async fn jwks(State(state): State<AppState>) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "public, max-age=60")], Json(state.keys.jwks()))
+}

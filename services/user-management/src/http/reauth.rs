@@ -1,0 +1,59 @@
+//! Throttled comparison of a password: for signing in, and once more before what a stolen access token must not do.
+
+use shop_api::Code;
+use shop_api::ids::UserId;
+use shop_kit::{ApiError, ClientAddr, Quota};
+
+use crate::db::backoff::{self, Attempt};
+use crate::db::users;
+use crate::domain::throttle::{account_key, network, place_key};
+use crate::hashing::Verdict;
+use crate::state::AppState;
+
+impl Attempt {
+    /// An attempt on the account of this address, from where the request comes.
+    pub(super) fn on(email: &str, from: ClientAddr) -> Self {
+        Self { place: place_key(email, from.0), account: account_key(email) }
+    }
+}
+
+/// Takes one from what the address of the request may ask for.
+pub(super) async fn limit(state: &AppState, from: ClientAddr, quota: Option<Quota>) -> Result<(), ApiError> {
+    match quota {
+        Some(quota) => state.limiter.require(&network(from.0).to_string(), quota).await,
+        None => Ok(()),
+    }
+}
+
+/// Lets an attempt pass, or says when to come back: before anything is hashed, and alike for accounts that do not
+/// exist.
+pub(super) async fn admit(state: &AppState, attempt: &Attempt) -> Result<(), ApiError> {
+    let wait = backoff::wait(&state.pool, attempt).await?;
+    if wait.is_zero() {
+        return Ok(());
+    }
+    metrics::counter!("sign_in_throttled_total").increment(1);
+    let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
+    Err(ApiError::code(Code::TooManyRequests)
+        .detail("too many failed attempts on this account: wait before the next one")
+        .retry_after(seconds))
+}
+
+/// Asks a signed-in user for the password once more.
+pub(super) async fn confirm_password(
+    state: &AppState,
+    user: &UserId,
+    from: &ClientAddr,
+    password: &str,
+) -> Result<(), ApiError> {
+    let user = users::credentials(&state.pool, *user).await?.ok_or(Code::SessionEnded)?;
+    let attempt = Attempt::on(&user.email, *from);
+    admit(state, &attempt).await?;
+    match state.hasher.verify(password, Some(&user.password_hash)).await? {
+        Verdict::Right | Verdict::RightButOutdated => Ok(()),
+        Verdict::Wrong => {
+            backoff::failed(&state.pool, &attempt).await?;
+            Err(ApiError::code(Code::InvalidCredentials).detail("the password is wrong"))
+        }
+    }
+}

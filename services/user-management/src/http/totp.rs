@@ -1,0 +1,158 @@
+//! Switching the second factor on and off, and its recovery codes. Each step asks for the password again.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::json;
+use shop_api::users::auth::{ConfirmPassword, RecoveryCodes, RemoveTotp, TotpCode, TotpStarted};
+use shop_api::{Code, Permission};
+use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
+use sqlx::PgConnection;
+use utoipa_axum::routes;
+
+use super::audit::record;
+use super::auth::secret;
+use super::reauth::confirm_password;
+use super::second_factor::{Proof, accept, unix_now, unseal};
+use crate::db::backoff::{self, Attempt};
+use crate::db::{totp, users};
+use crate::domain::token::SecretHash;
+use crate::domain::totp::{RECOVERY_CODES, RecoveryCode, Seed};
+use crate::signed_in::SignedIn;
+use crate::state::AppState;
+
+/// How authenticator apps call the account.
+const ISSUER: &str = "Shop";
+
+pub(super) fn router() -> ApiRouter<AppState> {
+    let access = Access::Need(Permission::SecurityWrite);
+    ApiRouter::new()
+        .route(access, routes!(begin, remove))
+        .route(access, routes!(confirm))
+        .route(access, routes!(renew_recovery_codes))
+}
+
+/// Begin a second factor
+///
+/// It is not in force before its first code was confirmed.
+#[utoipa::path(post, path = "/users/me/totp", tag = "security", request_body = ConfirmPassword,
+    responses((status = 200, body = TotpStarted), (status = 409, description = "There is one already")))]
+async fn begin(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(body): Json<ConfirmPassword>,
+) -> Result<Response, ApiError> {
+    confirm_password(&state, &me.user(), &from, &body.password).await?;
+    let seed = Seed::generate();
+    let sealed = state.sealer.seal(me.user().uuid().as_bytes(), seed.as_bytes());
+    let mut tx = state.pool.begin().await?;
+    if !totp::begin(&mut tx, me.user(), &sealed).await? {
+        return Err(
+            ApiError::code(Code::AlreadyExists).detail("a second factor is in force: remove it first")
+        );
+    }
+    tx.commit().await?;
+    Ok(secret(&TotpStarted {
+        secret: seed.base32(),
+        otpauth_url: seed.otpauth_url(ISSUER, &me.account.email),
+    }))
+}
+
+/// Put the second factor into force
+///
+/// With the first code of the app. The recovery codes are shown this once.
+#[utoipa::path(post, path = "/users/me/totp/confirm", tag = "security", request_body = TotpCode,
+    responses(
+        (status = 200, body = RecoveryCodes),
+        (status = 401, description = "The code is wrong"),
+        (status = 404, description = "No second factor was begun"),
+        (status = 409, description = "It is in force already")))]
+async fn confirm(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(body): Json<TotpCode>,
+) -> Result<Response, ApiError> {
+    let attempt = Attempt::on(&me.account.email, from);
+    super::reauth::admit(&state, &attempt).await?;
+    let mut tx = state.pool.begin().await?;
+    let factor = totp::get(&mut *tx, me.user()).await?.ok_or(Code::NotFound)?;
+    if factor.confirmed {
+        return Err(Code::AlreadyExists.into());
+    }
+    let Some(step) = unseal(&state, me.user(), &factor.sealed_seed)?.step_of(&body.code, unix_now()) else {
+        drop(tx);
+        backoff::failed(&state.pool, &attempt).await?;
+        return Err(ApiError::code(Code::InvalidCredentials)
+            .detail("the code is wrong: is the clock of the device right?"));
+    };
+    if !totp::confirm(&mut tx, me.user(), step).await? {
+        return Err(Code::AlreadyExists.into());
+    }
+    let codes = new_recovery_codes(&mut tx, &me).await?;
+    users::touch(&mut tx, me.user()).await?;
+    record(&mut tx, "totp.enabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut *tx, "totp_enabled", me.user().uuid(), &json!({})).await?;
+    tx.commit().await?;
+    Ok(secret(&codes))
+}
+
+/// Take the second factor away
+#[utoipa::path(delete, path = "/users/me/totp", tag = "security", request_body = RemoveTotp,
+    responses(
+        (status = 204, description = "Taken away"),
+        (status = 401, description = "The password or the code is wrong"),
+        (status = 404, description = "There is none")))]
+async fn remove(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(body): Json<RemoveTotp>,
+) -> Result<StatusCode, ApiError> {
+    confirm_password(&state, &me.user(), &from, &body.password).await?;
+    let mut tx = state.pool.begin().await?;
+    if !totp::get(&mut *tx, me.user()).await?.is_some_and(|factor| factor.confirmed) {
+        return Err(Code::NotFound.into());
+    }
+    if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
+        drop(tx);
+        backoff::failed(&state.pool, &Attempt::on(&me.account.email, from)).await?;
+        return Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"));
+    }
+    totp::remove(&mut tx, me.user()).await?;
+    users::touch(&mut tx, me.user()).await?;
+    record(&mut tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut *tx, "totp_disabled", me.user().uuid(), &json!({})).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Get new recovery codes
+///
+/// The old ones stop working.
+#[utoipa::path(post, path = "/users/me/recovery-codes", tag = "security", request_body = ConfirmPassword,
+    responses((status = 200, body = RecoveryCodes), (status = 404, description = "No second factor is in force")))]
+async fn renew_recovery_codes(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(body): Json<ConfirmPassword>,
+) -> Result<Response, ApiError> {
+    confirm_password(&state, &me.user(), &from, &body.password).await?;
+    let mut tx = state.pool.begin().await?;
+    if !totp::get(&mut *tx, me.user()).await?.is_some_and(|factor| factor.confirmed) {
+        return Err(Code::NotFound.into());
+    }
+    let codes = new_recovery_codes(&mut tx, &me).await?;
+    record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    tx.commit().await?;
+    Ok(secret(&codes))
+}
+
+async fn new_recovery_codes(tx: &mut PgConnection, me: &SignedIn) -> Result<RecoveryCodes, ApiError> {
+    let codes: Vec<RecoveryCode> = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate()).collect();
+    let hashes: Vec<SecretHash> = codes.iter().map(RecoveryCode::hash).collect();
+    totp::replace_recovery_codes(tx, me.user(), &hashes).await?;
+    Ok(RecoveryCodes { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() })
+}

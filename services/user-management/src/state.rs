@@ -1,0 +1,68 @@
+//! What the handlers share. It is made once and never changes; what changes behind it guards itself.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shop_kit::db::HotReads;
+use shop_kit::{Kit, Limiter, Quota};
+use sqlx::PgPool;
+
+use crate::hashing::Hasher;
+use crate::keys::SigningKeys;
+use crate::sealing::Sealer;
+
+/// An access token is good for so long; it is not asked about elsewhere, so this bounds what a stolen one is worth.
+pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(15);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+/// The fields of [`AppState`].
+pub struct Shared {
+    pub pool: PgPool,
+    pub hot: HotReads,
+    pub limiter: Limiter,
+    pub hasher: Hasher,
+    pub keys: Arc<SigningKeys>,
+    pub sealer: Sealer,
+    pub issuer: String,
+    pub audience: String,
+    pub quotas: Quotas,
+}
+
+/// What one client address may ask for; `None` for no bound.
+#[derive(Debug, Clone, Copy)]
+pub struct Quotas {
+    /// Attempts to sign in.
+    pub sign_in: Option<Quota>,
+    /// Requests that lead to a mail.
+    pub mail: Option<Quota>,
+}
+
+impl AppState {
+    /// From what kit has ready and what the configuration named.
+    #[must_use]
+    pub fn new(kit: &Kit, hasher: Hasher, keys: Arc<SigningKeys>, sealer: Sealer, quotas: Quotas) -> Self {
+        Self(Arc::new(Shared {
+            pool: kit.db.pool.clone(),
+            hot: kit.db.hot.clone(),
+            limiter: kit.limiter.clone(),
+            hasher,
+            keys,
+            sealer,
+            issuer: kit.config.tokens.issuer.clone(),
+            audience: kit.config.tokens.audience.clone(),
+            quotas,
+        }))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
