@@ -57,6 +57,9 @@ pub struct TokenConfig {
     /// Where the issuer publishes its public keys
     #[arg(long, env = "JWKS_URL", value_name = "URL")]
     pub jwks_url: Option<String>,
+    /// PEM file with the authorities that may sign its certificate; the system's when not given
+    #[arg(long, env = "JWKS_CA_FILE", value_name = "FILE")]
+    pub jwks_ca_file: Option<PathBuf>,
 }
 
 /// What one client, and all together, may take.

@@ -113,7 +113,7 @@ impl ApiError {
         match self.0.code.status() {
             500 => tracing::error!(code = %self.0.code, error.message = %cause, "a request failed"),
             501.. => {
-                tracing::warn!(code = %self.0.code, error.message = %cause, "a request could not be served")
+                tracing::warn!(code = %self.0.code, error.message = %cause, "a request could not be served");
             }
             _ => tracing::debug!(code = %self.0.code, error.message = %cause, "a request was refused"),
         }

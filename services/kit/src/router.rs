@@ -108,8 +108,7 @@ impl<S: Clone + Send + Sync + 'static> ApiRouter<S> {
     ///
     /// # Panics
     /// When two handlers claim the same path and method, or a route wants a token and there is no gate.
-    #[must_use]
-    pub fn finish(self, info: &ServiceInfo, state: S, gate: Option<Gate>) -> (Router, OpenApi) {
+    pub fn finish(self, info: &ServiceInfo, state: S, gate: Option<&Gate>) -> (Router, OpenApi) {
         let api = self.openapi(info);
         let mut router = Router::new();
         for entry in self.routes {
@@ -120,7 +119,7 @@ impl<S: Clone + Send + Sync + 'static> ApiRouter<S> {
             let [(path, _)] = entry.paths.as_slice() else { panic!("one `routes!` must be of one path") };
             let path = if path.is_empty() { "/" } else { path };
             let layer =
-                AccessLayer { access: entry.access, gate: gate.clone(), route: RouteSeries::of(path) };
+                AccessLayer { access: entry.access, gate: gate.cloned(), route: RouteSeries::of(path) };
             router = router.route(path, entry.handlers.route_layer(layer));
         }
         (router.with_state(state), api)

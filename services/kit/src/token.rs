@@ -133,7 +133,7 @@ pub trait KeySource: Send + Sync + 'static {
 }
 
 /// The keys could not be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the issuer's keys cannot be had: {0}")]
 pub struct KeyError(pub String);
 

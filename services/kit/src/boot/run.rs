@@ -45,7 +45,7 @@ pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Resu
         started = started => started?,
         () = terminated.cancelled() => return Ok(()),
     };
-    let (router, api) = S::api().finish(&S::INFO, state, gate.clone());
+    let (router, api) = S::api().finish(&S::INFO, state, gate.as_ref());
     let router = router.merge(docs::router(&api));
     let limits = kit.config.limits.clone();
     let edge = Arc::new(Edge::new(router, gate, kit.limiter.clone(), limits, kit.config.protected));
