@@ -17,9 +17,6 @@ pub use target::{DbConfig, DbConfigError, Target};
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{FromSql, ToSql};
 
-/// How long a caller waits for a connection of the pool before it is told 503.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// How often a changed password file and the pool's gauges are looked at.
 const KEEPER_PERIOD: Duration = Duration::from_secs(2);
 
@@ -52,7 +49,7 @@ impl Database {
         target.tls()?;
         let pool = PgPoolOptions::new()
             .max_connections(target.connections())
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(target.acquire_timeout())
             .idle_timeout(Duration::from_secs(10 * 60))
             .max_lifetime(Duration::from_secs(30 * 60))
             .connect_lazy_with(options);

@@ -9,6 +9,9 @@ use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use http::StatusCode;
 use http::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
+use shop_api::Code;
+
+use crate::ApiError;
 
 /// The tag of one version of a thing. As a part of an answer it sets `ETag`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +51,13 @@ pub enum PreconditionError {
     Failed,
 }
 
-impl IntoResponse for PreconditionError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::Required => StatusCode::PRECONDITION_REQUIRED,
-            Self::Failed => StatusCode::PRECONDITION_FAILED,
+impl From<PreconditionError> for ApiError {
+    fn from(error: PreconditionError) -> Self {
+        let code = match error {
+            PreconditionError::Required => Code::PreconditionRequired,
+            PreconditionError::Failed => Code::PreconditionFailed,
         };
-        (status, self.to_string()).into_response()
+        Self::code(code).detail(error.to_string())
     }
 }
 
@@ -76,11 +79,11 @@ impl IfMatch {
 }
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = PreconditionError;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PreconditionError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let tags = tags(&parts.headers, &IF_MATCH);
-        if tags.is_empty() { Err(PreconditionError::Required) } else { Ok(Self(tags)) }
+        if tags.is_empty() { Err(PreconditionError::Required.into()) } else { Ok(Self(tags)) }
     }
 }
 

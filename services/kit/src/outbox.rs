@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use shop_api::{Event, EventId, EventPage};
+use shop_api::{Code, Event, EventId, EventPage};
 use sqlx::{PgExecutor, PgPool, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::ApiError;
 
 /// Most events of one page.
 pub const MAX_PAGE: u32 = 500;
@@ -29,6 +31,18 @@ pub enum OutboxError {
     /// The database.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl From<OutboxError> for ApiError {
+    fn from(error: OutboxError) -> Self {
+        match error {
+            OutboxError::Gone { pruned, .. } => {
+                Self::code(Code::Gone).detail(format!("events up to {pruned} are no longer kept"))
+            }
+            OutboxError::Data(error) => Self::internal(error),
+            OutboxError::Database(error) => error.into(),
+        }
+    }
 }
 
 /// Writes an event into the transaction of its change. `kind` is its stable name, such as `thing.changed`;

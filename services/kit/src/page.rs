@@ -6,8 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shop_api::page::MAX_LIMIT;
-use shop_api::{Page, PageQuery};
+use shop_api::page::{DEFAULT_LIMIT, MAX_LIMIT};
+use shop_api::{Code, FieldError, Page, PageQuery};
+
+use crate::ApiError;
 
 /// Length of the checksum before the payload.
 const TAG: usize = 8;
@@ -32,6 +34,18 @@ pub enum PageError {
     Limit,
 }
 
+impl From<PageError> for ApiError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Cursor => Self::code(Code::InvalidCursor),
+            PageError::Limit => {
+                let field = FieldError::new("?limit", "out_of_range", error.to_string());
+                Self::code(Code::ValidationFailed).errors(vec![field])
+            }
+        }
+    }
+}
+
 /// The part of a list that was asked for.
 #[derive(Debug, Clone)]
 pub struct Window<K> {
@@ -46,11 +60,19 @@ impl<K: Keyset> Window<K> {
     /// # Errors
     /// [`PageError`].
     pub fn of(query: &PageQuery) -> Result<Self, PageError> {
-        let limit = query.limit();
+        Self::new(query.limit, query.cursor.as_deref())
+    }
+
+    /// The same from the two fields, for lists whose query has more of them.
+    ///
+    /// # Errors
+    /// [`PageError`].
+    pub fn new(limit: Option<u32>, cursor: Option<&str>) -> Result<Self, PageError> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(PageError::Limit);
         }
-        Ok(Self { limit, after: query.cursor.as_deref().map(decode).transpose()? })
+        Ok(Self { limit, after: cursor.map(decode).transpose()? })
     }
 
     /// `LIMIT` of the statement: one row more than the page, which tells whether there is a next one.

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use shop_api::Code;
 use tokio::sync::{Notify, OnceCell, watch};
 use tokio::task::AbortHandle;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::target::Target;
+use crate::error::{ApiError, sqlstate_code};
 
 /// Two keep both cores of a small replica busy; a third and fourth were slower (research perf.md §2).
 const LANES: usize = 2;
@@ -31,6 +32,9 @@ pub enum DbError {
     /// The read took longer than its limit.
     #[error("the database did not answer in time")]
     Deadline,
+    /// A defect: more than one row where there can be only one.
+    #[error("the database found more than one row")]
+    Ambiguous,
     /// A defect: the statement or its parameters are wrong.
     #[error("the database refused the statement")]
     Refused(#[source] tokio_postgres::Error),
@@ -43,14 +47,22 @@ impl From<tokio_postgres::Error> for DbError {
                 || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>());
             return if local { Self::Unavailable(Some(error)) } else { Self::Refused(error) };
         };
-        // Class 57P is "operator intervention" (shutdown, crash, starting up); 53300 is "too many connections".
-        match code.code() {
-            "57014" => Self::Deadline,
-            c if c.starts_with("57P") || *code == SqlState::TOO_MANY_CONNECTIONS => {
-                Self::Unavailable(Some(error))
-            }
+        match sqlstate_code(code.code()) {
+            Code::DeadlineExceeded => Self::Deadline,
+            Code::Unavailable => Self::Unavailable(Some(error)),
             _ => Self::Refused(error),
         }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        let code = match &error {
+            DbError::Unavailable(_) => Code::Unavailable,
+            DbError::Deadline => Code::DeadlineExceeded,
+            DbError::Ambiguous | DbError::Refused(_) => Code::Internal,
+        };
+        Self::code(code).source(error)
     }
 }
 
@@ -111,20 +123,20 @@ impl HotReads {
     /// The row, when there is one.
     ///
     /// # Errors
-    /// [`DbError`]; two rows are a defect ([`DbError::Refused`]).
+    /// [`DbError`]; two rows are a defect ([`DbError::Ambiguous`]).
     pub async fn query_opt(
         &self,
         sql: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, DbError> {
-        self.run(async |link: &Link| {
-            let statement = link.prepared(sql).await?;
-            link.client.query_opt(&statement, params).await
-        })
-        .await
+        let mut rows = self.query(sql, params).await?;
+        let row = rows.pop();
+        if rows.is_empty() { Ok(row) } else { Err(DbError::Ambiguous) }
     }
 
     /// All rows. The statement bounds their number itself.
+    ///
+    /// A read changes nothing, so one whose connection broke under it is asked again, once, on the other one.
     ///
     /// # Errors
     /// [`DbError`].
@@ -133,11 +145,17 @@ impl HotReads {
         sql: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, DbError> {
-        self.run(async |link: &Link| {
-            let statement = link.prepared(sql).await?;
-            link.client.query(&statement, params).await
-        })
-        .await
+        let first = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let mut outcome = Err(DbError::Unavailable(None));
+        for lane in 0..LANES {
+            let link = self.0.lanes[(first + lane) % LANES].borrow().clone();
+            let Some(link) = link.filter(|link| !link.client.is_closed()) else { continue };
+            outcome = self.ask(&link, sql, params).await;
+            if !matches!(outcome, Err(DbError::Unavailable(_))) {
+                break;
+            }
+        }
+        outcome
     }
 
     /// Waits until one connection stands.
@@ -152,34 +170,17 @@ impl HotReads {
         }
     }
 
-    /// A read changes nothing, so one whose connection broke under it is asked again, once, on the other one.
-    async fn run<T>(
-        &self,
-        ask: impl AsyncFn(&Link) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<T, DbError> {
-        let first = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let mut outcome = Err(DbError::Unavailable(None));
-        for lane in 0..LANES {
-            let link = self.0.lanes[(first + lane) % LANES].borrow().clone();
-            let Some(link) = link.filter(|link| !link.client.is_closed()) else { continue };
-            outcome = self.bounded(&link, &ask).await;
-            if !matches!(outcome, Err(DbError::Unavailable(_))) {
-                break;
-            }
-        }
-        outcome
-    }
-
-    async fn bounded<T>(
+    async fn ask(
         &self,
         link: &Link,
-        ask: &impl AsyncFn(&Link) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<T, DbError> {
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, DbError> {
         let asked = self.now();
-        match tokio::time::timeout(self.0.deadline, ask(link)).await {
+        match tokio::time::timeout(self.0.deadline, link.query(sql, params)).await {
             Ok(answer) => {
                 link.answered.store(self.now(), Ordering::Relaxed);
-                answer.map_err(DbError::from)
+                Ok(answer?)
             }
             Err(_) => {
                 // Nobody on this link was answered since we asked: it is not slow, it is dead.
@@ -197,6 +198,15 @@ impl HotReads {
 }
 
 impl Link {
+    async fn query(
+        &self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let statement = self.prepared(sql).await?;
+        self.client.query(&statement, params).await
+    }
+
     async fn prepared(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
         let key = (sql.as_ptr() as usize, sql.len());
         let known = self.statements.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();

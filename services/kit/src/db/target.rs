@@ -16,10 +16,16 @@ use url::Url;
 
 use crate::schema::SchemaError;
 
+/// Twice the cores of a small replica with some room; more never helped (research perf.md §2).
+const CONNECTIONS: u32 = 8;
+const STATEMENT_TIMEOUT_MS: u64 = 5000;
+/// Short: while PostgreSQL is away, waiting would only pile up requests.
+const ACQUIRE_TIMEOUT_MS: u64 = 1000;
+
 /// PostgreSQL as the service is told of it.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct DbConfig {
-    /// PostgreSQL: postgres://user@host:5432/name, or postgres://user@/name?host=/folder/of/the/socket; no password inside
+    /// PostgreSQL: postgres://user@host:5432/name, or postgres://user@localhost/name?host=/folder/of/the/socket; no password inside
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
     /// File with the password of that user; read again when it changes
@@ -29,17 +35,35 @@ pub struct DbConfig {
     #[arg(long, env = "DATABASE_CA_FILE", value_name = "FILE")]
     pub database_ca_file: Option<PathBuf>,
     /// Most connections of the pool
-    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
     /// Milliseconds after which PostgreSQL ends a statement
-    #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT_MS", default_value_t = STATEMENT_TIMEOUT_MS, value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub database_statement_timeout_ms: u64,
+    /// Milliseconds that a request waits for a connection before it is answered 503
+    #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT_MS", default_value_t = ACQUIRE_TIMEOUT_MS, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub database_acquire_timeout_ms: u64,
     /// Who `migrate` connects as, when the serving user may not alter the schema
     #[arg(long, env = "MIGRATE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub migrate_database_url: Option<String>,
     /// File with the password of that user
     #[arg(long, env = "MIGRATE_DATABASE_PASSWORD_FILE", value_name = "FILE")]
     pub migrate_database_password_file: Option<PathBuf>,
+}
+
+impl Default for DbConfig {
+    fn default() -> Self {
+        Self {
+            database_url: None,
+            database_password_file: None,
+            database_ca_file: None,
+            database_connections: CONNECTIONS,
+            database_statement_timeout_ms: STATEMENT_TIMEOUT_MS,
+            database_acquire_timeout_ms: ACQUIRE_TIMEOUT_MS,
+            migrate_database_url: None,
+            migrate_database_password_file: None,
+        }
+    }
 }
 
 /// What is wrong with the configuration of the database. The text never holds the URL: it could hold a secret.
@@ -90,6 +114,7 @@ pub struct Target {
     ca_file: Option<PathBuf>,
     connections: u32,
     statement_timeout: Duration,
+    acquire_timeout: Duration,
     application: String,
 }
 
@@ -158,8 +183,9 @@ impl DbConfig {
             password_file: password_file.map(Path::to_owned),
             ca_file: self.database_ca_file.clone().filter(|_| !disabled && matches!(place, Place::Tcp(_))),
             place,
-            connections: self.database_connections.max(1),
-            statement_timeout: Duration::from_millis(self.database_statement_timeout_ms.max(100)),
+            connections: self.database_connections,
+            statement_timeout: Duration::from_millis(self.database_statement_timeout_ms),
+            acquire_timeout: Duration::from_millis(self.database_acquire_timeout_ms),
             application: application.to_owned(),
         })
     }
@@ -210,6 +236,10 @@ impl Target {
 
     pub(super) fn connections(&self) -> u32 {
         self.connections
+    }
+
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout
     }
 
     pub(super) fn statement_timeout(&self) -> Duration {
@@ -313,7 +343,8 @@ impl Target {
             ("statement_timeout", milliseconds(statement_timeout)),
             // A handler that hangs between two statements must not keep its locks.
             ("idle_in_transaction_session_timeout", milliseconds(self.statement_timeout * 2)),
-            ("lock_timeout", milliseconds(self.statement_timeout)),
+            // Shorter than the statement's limit, so that "somebody holds it" can be told from "it is slow".
+            ("lock_timeout", milliseconds(self.statement_timeout * 3 / 5)),
             ("TimeZone", "UTC".to_owned()),
         ]
     }
