@@ -184,11 +184,7 @@ impl<'a> Reader<'a> {
         let (path, value) = self.find(key)?;
         let node = Node { path: &path, value };
         let origin = node.origin(problems);
-        let value = T::from_toml(node, problems);
-        if value.is_none() {
-            problems.malformed.insert(key.to_owned());
-        }
-        Some(Located { value: value?, origin })
+        Some(Located { value: T::from_toml(node, problems)?, origin })
     }
 
     /// Like [`Self::get`]; an absent key is a problem.
@@ -197,12 +193,18 @@ impl<'a> Reader<'a> {
         key: &'static str,
         problems: &mut Collector,
     ) -> Option<Located<T>> {
-        if self.find(key).is_none() {
+        if self.find(key).is_none() && !self.is_unsure(key) {
             let place = if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", self.path) };
             let problem = Problem::new("missing-key", self.span(), format!("{place} has no `{key}`"));
             problems.add(problem.label(format!("`{key}` is missing")).hint(format!("add `{key} = …`")));
         }
         self.get(key, problems)
+    }
+
+    /// Whether `key` is written here, be it with a wrong value or with a typing error: nothing can then be said of
+    /// its absence.
+    pub(crate) fn is_unsure(&self, key: &str) -> bool {
+        self.table.keys().any(|written| did_you_mean(written.get_ref(), [key]).is_some())
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -232,9 +234,7 @@ impl<'a> Reader<'a> {
             if self.asked.contains(&key) {
                 continue;
             }
-            let meant = did_you_mean(key, self.asked.iter().copied());
-            problems.malformed.extend(meant.map(str::to_owned));
-            let hint = match (elsewhere(key), meant) {
+            let hint = match (elsewhere(key), did_you_mean(key, self.asked.iter().copied())) {
                 (Some(place), _) => place,
                 (None, Some(meant)) => format!("did you mean `{meant}`?"),
                 (None, None) => format!("known here: {}", self.asked.join(", ")),
@@ -273,16 +273,20 @@ macro_rules! table {
 
 /// Declares a choice of words.
 macro_rules! choice {
-    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$word_meta:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $(#[$first_meta:meta])* $first:ident = $first_word:literal,
+        $($(#[$word_meta:meta])* $variant:ident = $word:literal,)*
+    }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
         pub enum $name {
+            $(#[$first_meta])* #[serde(rename = $first_word)] $first,
             $($(#[$word_meta])* #[serde(rename = $word)] $variant,)*
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str(match self { $(Self::$variant => $word,)* })
+                formatter.write_str(match self { Self::$first => $first_word, $(Self::$variant => $word,)* })
             }
         }
 
@@ -291,9 +295,10 @@ macro_rules! choice {
 
             fn from_str(text: &str) -> Result<Self, String> {
                 match text {
+                    $first_word => Ok(Self::$first),
                     $($word => Ok(Self::$variant),)*
                     _ => {
-                        let meant = $crate::problem::did_you_mean(text, [$($word),*]);
+                        let meant = $crate::problem::did_you_mean(text, [$first_word $(, $word)*]);
                         Err(meant.map_or("it is none of these".to_owned(), |word| format!("did you mean {word:?}?")))
                     }
                 }
@@ -301,7 +306,7 @@ macro_rules! choice {
         }
 
         impl $crate::decode::Text for $name {
-            const EXPECTED: &'static str = concat!("one of" $(, " \"", $word, "\"")*);
+            const EXPECTED: &'static str = concat!("\"", $first_word, "\"" $(, " or \"", $word, "\"")*);
         }
     };
 }
@@ -319,6 +324,9 @@ macro_rules! settings {
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub(crate) $field: Option<$crate::located::Located<$kind>>,
             )*
+            /// The keys that are written but not understood.
+            #[schemars(skip)]
+            pub(crate) unsure: Vec<&'static str>,
         }
 
         impl $name {
@@ -326,7 +334,14 @@ macro_rules! settings {
             pub(crate) const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
 
             pub(crate) fn read(reader: &mut $crate::decode::Reader<'_>, problems: &mut $crate::problem::Collector) -> Self {
-                Self { $($field: reader.get(stringify!($field), problems),)* }
+                let mut read = Self::default();
+                $(
+                    read.$field = reader.get(stringify!($field), problems);
+                    if read.$field.is_none() && reader.is_unsure(stringify!($field)) {
+                        read.unsure.push(stringify!($field));
+                    }
+                )*
+                read
             }
 
             /// Every key that is set, as it is shown: tables by their parts, under `prefix`.
@@ -341,7 +356,18 @@ macro_rules! settings {
 
             /// `later` over `self`: each key that `later` has replaces ours whole.
             pub(crate) fn under(self, later: &Self) -> Self {
-                Self { $($field: later.$field.clone().or(self.$field),)* }
+                let mut unsure = self.unsure;
+                $(
+                    if later.$field.is_some() {
+                        unsure.retain(|key| *key != stringify!($field));
+                    }
+                )*
+                unsure.extend(&later.unsure);
+                let known = |key| !unsure.contains(&key);
+                Self {
+                    $($field: later.$field.clone().or(self.$field).filter(|_| known(stringify!($field))),)*
+                    unsure,
+                }
             }
         }
     };

@@ -66,14 +66,15 @@ impl Document {
             problems.add(Problem::new("schema", other.span(), message).label("another layout").hint(hint));
             return None; // the keys of another layout are not mistakes of this one
         }
-        let date = reader.required("date", problems);
+        let date =
+            reader.required("date", problems).unwrap_or_else(|| Located::default_of(Date(time::Date::MIN)));
         let defaults = reader
             .find("defaults")
             .and_then(|(path, value)| Layer::from_toml(Node { path: &path, value }, problems));
         let environments = named::<EnvironmentName, Layer>(&mut reader, "environment", problems);
         let services = named::<ServiceName, ServiceTable>(&mut reader, "service", problems);
         reader.finish(of_defaults, problems);
-        let document = Self { date: date?, defaults: defaults.unwrap_or_default(), environments, services };
+        let document = Self { date, defaults: defaults.unwrap_or_default(), environments, services };
         document.refuse_unknown_environments(problems);
         Some(document)
     }

@@ -175,7 +175,7 @@ pub(crate) fn check(environments: &[Resolved], problems: &mut Collector) {
 pub fn laws_markdown() -> String {
     let rows: String = LAWS.iter().map(|law| format!("| `{}` | {} |\n", law.id, law.sentence)).collect();
     format!(
-        "<!-- Generated from cli/platform/src/laws.rs by `cargo xtask ci --bless` or `SHOP_BLESS=1 cargo test`. -->\n\
+        "<!-- Generated from cli/platform/src/laws.rs by `SHOP_BLESS=1 cargo test -p shop-platform`. -->\n\
          # The laws of shop.toml\n\n\
          `shopctl config check` reports every broken law with its line. Types and unknown keys are checked before.\n\n\
          | Law | What holds |\n|---|---|\n{rows}"

@@ -46,6 +46,12 @@ impl<T> Located<T> {
         Self { value, origin: Origin::Default }
     }
 
+    /// Whether the value stands in no file.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.origin == Origin::Default
+    }
+
     /// The bytes to put a caret under; the start of the file for a default.
     #[must_use]
     pub fn span(&self) -> Range<usize> {

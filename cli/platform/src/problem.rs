@@ -1,6 +1,5 @@
 //! What is wrong with a platform file: each problem with its place, what is expected, and a hint.
 //! Must not print: `shopctl` renders it as text or as data.
-use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::ops::Range;
 
@@ -128,6 +127,15 @@ impl Diagnostic for Shown {
     }
 }
 
+/// A message that quotes a value of thousands of characters, cut.
+fn shortened(mut message: String) -> String {
+    if message.len() > 2 * WIDEST {
+        message.truncate(message.floor_char_boundary(2 * WIDEST));
+        message.push('…');
+    }
+    message
+}
+
 /// `text` with what would steer a terminal replaced by a character of as many bytes, so that places stay.
 fn printable(text: &str) -> String {
     let safe = |c: char| match c {
@@ -143,19 +151,17 @@ fn printable(text: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Collector {
     pub(crate) source: Source,
-    /// Keys that are there but could not be read: saying that they are missing as well would be noise.
-    pub(crate) malformed: HashSet<String>,
     list: Vec<Problem>,
 }
 
 impl Collector {
     pub(crate) fn new(source: Source) -> Self {
-        Self { source, malformed: HashSet::new(), list: Vec::new() }
+        Self { source, list: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, problem: Problem) {
         let span = self.source.first_line(problem.span.clone());
-        let problem = Problem { span, ..problem };
+        let problem = Problem { span, message: shortened(problem.message), ..problem };
         if !self.list.contains(&problem) {
             self.list.push(problem);
         }

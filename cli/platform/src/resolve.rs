@@ -45,12 +45,13 @@ fn resolve_one(
         date: document.date.clone(),
         protected: settings.protected?,
         after: settings.after,
-        cluster: cluster.ok()?,
+        cluster,
         change_window: settings.change_window,
         scan: settings.scan,
         metrics: settings.metrics,
         services: services?.into_iter().map(|service| (service.name.clone(), service)).collect(),
         settings: listed,
+        unsure: settings.unsure,
     })
 }
 
@@ -70,31 +71,33 @@ fn workload(
     all.fold(WorkloadSettings::builtin(), WorkloadSettings::under)
 }
 
-/// The cluster with all that belongs to one, `None` on a developer's machine, an error where a part is missing.
+/// The cluster with all that belongs to one; none on a developer's machine.
 fn cluster(
     name: &EnvironmentName,
     settings: &EnvironmentSettings,
     layer: &Layer,
     problems: &mut Collector,
-) -> Result<Option<Cluster>, Missing> {
-    let Some(pin) = settings.cluster.clone() else { return Ok(None) };
+) -> Option<Cluster> {
+    let pin = settings.cluster.clone()?;
     let owner = format!("the environment `{name}`");
-    let mut need = Need { owner, place: format!("environment.{name}"), span: layer.span.clone(), problems };
-    let namespace = need.value("namespace", settings.namespace.clone());
-    let registry = need.value("registry", settings.registry.clone());
-    let region = need.value("region", settings.region.clone());
-    let zones = need.value("zones", settings.zones.clone());
-    let kubernetes = need.value("kubernetes", settings.kubernetes.clone());
-    let ingress = need.value("ingress", settings.ingress.clone());
-    Ok(Some(Cluster {
+    let mut need = Need {
+        owner,
+        place: format!("environment.{name}"),
+        span: layer.span.clone(),
+        unsure: &settings.unsure,
+        problems,
+    };
+    Some(Cluster {
         pin,
-        namespace: namespace?,
-        registry: registry?,
-        region: region?,
-        zones: zones?,
-        kubernetes: kubernetes?,
-        ingress: ingress?,
-    }))
+        namespace: need.value("namespace", settings.namespace.clone()).unwrap_or_else(stand_in::label),
+        registry: need.value("registry", settings.registry.clone()).unwrap_or_else(stand_in::registry),
+        region: need.value("region", settings.region.clone()).unwrap_or_else(stand_in::region),
+        zones: need.value("zones", settings.zones.clone()).unwrap_or_else(stand_in::zones),
+        kubernetes: need
+            .value("kubernetes", settings.kubernetes.clone())
+            .unwrap_or_else(stand_in::kubernetes),
+        ingress: settings.ingress.clone()?,
+    })
 }
 
 fn decide(
@@ -105,34 +108,29 @@ fn decide(
     problems: &mut Collector,
 ) -> Option<Service> {
     let owner = format!("the service `{name}`");
-    let mut need = Need { owner, place: format!("service.{name}"), span: span.clone(), problems };
-    let port = need.value("port", identity.port).unwrap_or_else(stand_in::port);
-    let admin_port = need.value("admin_port", identity.admin_port).unwrap_or_else(stand_in::port);
-    let replicas = need.value("replicas", workload.replicas).unwrap_or_else(stand_in::replicas);
-    let cpu = need.value("cpu", workload.cpu).unwrap_or_else(stand_in::cpu);
-    let memory = need.value("memory", workload.memory).unwrap_or_else(stand_in::memory);
-    let shutdown = need.value("shutdown", workload.shutdown).unwrap_or_else(stand_in::shutdown);
-    let objectives = need.value("objectives", workload.objectives).unwrap_or_else(stand_in::objectives);
-    let team = need.value("team", workload.team).unwrap_or_else(stand_in::team);
+    let unsure = [identity.unsure, workload.unsure].concat();
+    let mut need =
+        Need { owner, place: format!("service.{name}"), span: span.clone(), unsure: &unsure, problems };
     Some(Service {
         name: name.clone(),
         package: identity.package?,
         path: identity.path?,
-        port,
-        admin_port,
+        port: need.value("port", identity.port).unwrap_or_else(stand_in::port),
+        admin_port: need.value("admin_port", identity.admin_port).unwrap_or_else(stand_in::port),
         depends_on: identity.depends_on?,
         database: identity.database,
         migrations: identity.migrations,
         secrets: identity.secrets?,
         host: identity.host,
         payments: identity.payments,
-        replicas,
-        cpu,
-        memory,
-        shutdown,
-        objectives,
+        replicas: need.value("replicas", workload.replicas).unwrap_or_else(stand_in::replicas),
+        cpu: need.value("cpu", workload.cpu).unwrap_or_else(stand_in::cpu),
+        memory: need.value("memory", workload.memory).unwrap_or_else(stand_in::memory),
+        shutdown: need.value("shutdown", workload.shutdown).unwrap_or_else(stand_in::shutdown),
+        objectives: need.value("objectives", workload.objectives).unwrap_or_else(stand_in::objectives),
         env: workload.env?,
-        team,
+        team: need.value("team", workload.team).unwrap_or_else(stand_in::label),
+        unsure: unsure.clone(),
     })
 }
 
@@ -145,14 +143,15 @@ struct Need<'a> {
     owner: String,
     place: String,
     span: Range<usize>,
+    unsure: &'a [&'static str],
     problems: &'a mut Collector,
 }
 
 impl Need<'_> {
     fn value<T>(&mut self, key: &str, found: Option<Located<T>>) -> Result<Located<T>, Missing> {
         found.ok_or_else(|| {
-            if self.problems.malformed.contains(key) {
-                return Missing;
+            if self.unsure.contains(&key) {
+                return Missing; // what is wrong with it has been said
             }
             let message = format!("{} has no `{key}`", self.owner);
             let hint = match IdentitySettings::KEYS.contains(&key) {
@@ -166,21 +165,41 @@ impl Need<'_> {
     }
 }
 
-/// Values that break no law, for those that are missing: the laws can then speak of all the others in the same
-/// run. They never leave the crate, since a missing value is a problem and a file with one gives no platform.
+/// Values for those that are missing, so that the laws can speak of all the others in the same run: either they
+/// break no law, or the law passes over values that stand in no file. They never leave the crate, since a missing
+/// value is a problem and a file with a problem gives no platform.
 mod stand_in {
     use super::Missing;
     use crate::located::Located;
     use crate::settings::{CpuRange, MemoryRange, Objectives, Replicas, Shutdown};
-    use crate::types::{DnsLabel, Port};
+    use crate::types::{DnsLabel, KubernetesVersion, Port, Region, Registry, Zone};
 
     fn of<T: std::str::FromStr<Err = String>>(text: &str) -> T {
         text.parse().expect("a constant of this module, tested")
     }
 
-    /// Not distinct: the law on ports passes over values that stand in no file.
     pub(super) fn port(_: Missing) -> Located<Port> {
         Located::default_of(Port::LOWEST)
+    }
+
+    pub(super) fn label(_: Missing) -> Located<DnsLabel> {
+        Located::default_of(of("missing"))
+    }
+
+    pub(super) fn registry(_: Missing) -> Located<Registry> {
+        Located::default_of(of("missing"))
+    }
+
+    pub(super) fn region(_: Missing) -> Located<Region> {
+        Located::default_of(of("eu-central-1"))
+    }
+
+    pub(super) fn zones(_: Missing) -> Located<Vec<Zone>> {
+        Located::default_of(Vec::new())
+    }
+
+    pub(super) fn kubernetes(_: Missing) -> Located<KubernetesVersion> {
+        Located::default_of(KubernetesVersion::new(0))
     }
 
     pub(super) fn replicas(_: Missing) -> Located<Replicas> {
@@ -201,9 +220,5 @@ mod stand_in {
 
     pub(super) fn objectives(_: Missing) -> Located<Objectives> {
         Located::default_of(Objectives { availability: of("99%"), p95: of("1s") })
-    }
-
-    pub(super) fn team(_: Missing) -> Located<DnsLabel> {
-        Located::default_of(of("nobody"))
     }
 }

@@ -37,6 +37,9 @@ pub struct Resolved {
     /// Every decided value with its origin, in the order shown by `config show`.
     #[serde(skip)]
     pub settings: Vec<Setting>,
+    /// The keys that are written but not understood: no law may speak of their absence.
+    #[serde(skip)]
+    pub(crate) unsure: Vec<&'static str>,
 }
 
 /// Where an environment runs.
@@ -97,6 +100,9 @@ pub struct Service {
     pub env: Located<IndexMap<VariableName, EnvValue>>,
     /// Who is called when it breaks.
     pub team: Located<DnsLabel>,
+    /// The keys that are written but not understood: no law may speak of their absence.
+    #[serde(skip)]
+    pub(crate) unsure: Vec<&'static str>,
 }
 
 impl Resolved {

@@ -12,6 +12,9 @@ fn clusters(environments: &[Resolved]) -> impl Iterator<Item = (&Resolved, &Clus
 
 pub(super) fn region_has_three_zones(environments: &[Resolved], found: &mut Findings<'_>) {
     for (_, cluster) in clusters(environments) {
+        if cluster.region.is_default() || cluster.zones.is_default() {
+            continue; // absent, which has been said
+        }
         let (region, zones) = (&cluster.region.value, &cluster.zones);
         let distinct: HashSet<_> = zones.iter().collect();
         let strangers: Vec<_> =
@@ -29,6 +32,9 @@ pub(super) fn region_has_three_zones(environments: &[Resolved], found: &mut Find
 
 pub(super) fn kubernetes_is_supported(environments: &[Resolved], found: &mut Findings<'_>) {
     for (environment, cluster) in clusters(environments) {
+        if cluster.kubernetes.is_default() || environment.date.is_default() {
+            continue; // absent, which has been said
+        }
         let day = environment.date.0;
         if let Err(reason) = supported(*cluster.kubernetes, day) {
             let offered: Vec<String> = on_offer(day).map(|version| version.to_string()).collect();
@@ -42,7 +48,8 @@ pub(super) fn kubernetes_is_supported(environments: &[Resolved], found: &mut Fin
 }
 
 pub(super) fn protected_has_a_cluster(environments: &[Resolved], found: &mut Findings<'_>) {
-    for one in environments.iter().filter(|one| *one.protected && one.cluster.is_none()) {
+    let lacks = |one: &&Resolved| one.cluster.is_none() && !one.unsure.contains(&"cluster");
+    for one in environments.iter().filter(|one| *one.protected).filter(lacks) {
         let message =
             format!("the protected environment `{}` does not say which cluster it is", one.environment);
         let hint = format!(
@@ -101,6 +108,9 @@ pub(super) fn ignored_findings_are_current(environments: &[Resolved], found: &mu
 pub(super) fn namespaces_are_apart(environments: &[Resolved], found: &mut Findings<'_>) {
     let mut taken = HashMap::new();
     for (one, cluster) in clusters(environments) {
+        if cluster.namespace.is_default() {
+            continue; // absent, which has been said
+        }
         let place = (&cluster.pin.value, &cluster.region.value, &cluster.namespace.value);
         if let Some(other) = taken.insert(place, &one.environment) {
             let message = format!(
@@ -127,7 +137,8 @@ pub(super) fn change_window_opens(environments: &[Resolved], found: &mut Finding
 }
 
 pub(super) fn protected_is_scanned(environments: &[Resolved], found: &mut Findings<'_>) {
-    for one in environments.iter().filter(|one| *one.protected && one.scan.is_none()) {
+    let lacks = |one: &&Resolved| one.scan.is_none() && !one.unsure.contains(&"scan");
+    for one in environments.iter().filter(|one| *one.protected).filter(lacks) {
         let message = format!("the protected environment `{}` has no scan policy", one.environment);
         let hint =
             "add `scan = { severity = \"high\", fixable_only = true, ignore = [] }` to [defaults]".to_owned();

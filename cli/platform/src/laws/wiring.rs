@@ -5,7 +5,6 @@ use std::hash::Hash;
 use std::ops::Range;
 
 use super::{Findings, everywhere};
-use crate::located::Origin;
 use crate::problem::did_you_mean;
 use crate::resolved::{Resolved, Service};
 use crate::types::ServiceName;
@@ -67,7 +66,7 @@ pub(super) fn ports_are_distinct(environments: &[Resolved], found: &mut Findings
         let mut taken = Taken::default();
         for service in environment.services.values() {
             for (key, port) in [("port", &service.port), ("admin_port", &service.admin_port)] {
-                if port.origin == Origin::Default {
+                if port.is_default() {
                     continue; // absent, which has been said
                 }
                 let owner = format!("`{key}` of `{}`", service.name);

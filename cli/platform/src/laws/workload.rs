@@ -97,6 +97,9 @@ pub(super) fn protected_takes_real_payments(environments: &[Resolved], found: &m
 pub(super) fn migrations_need_a_database(environments: &[Resolved], found: &mut Findings<'_>) {
     for (_, service) in everywhere(environments) {
         let name = &service.name;
+        if service.unsure.iter().any(|key| ["database", "migrations"].contains(key)) {
+            continue;
+        }
         match (&service.database, &service.migrations) {
             (None, Some(migrations)) => {
                 let message = format!("`{name}` has migrations and no database");

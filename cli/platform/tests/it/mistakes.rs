@@ -1,0 +1,74 @@
+//! What is said of single mistakes: text, place and hint.
+use crate::{FIXTURE, fixture_with, problems_of, shown};
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = FIXTURE
+        .replace("kubernetes = \"1.36\"", "kuberntes = \"1.36\"\nport = 1")
+        .replace("limit = \"1\"", "limit = 1")
+        .replace("min = 2, max = 4", "min = -2, max = 4, minn = 1")
+        .replace("protected = true", "protected = \"yes\"")
+        .replace("eks = \"shop\", ", "")
+        .replace("[\"mon\", \"thu\"]", "[\"monday\", 4]")
+        .replace("port = 8000", "port = 80")
+        .replace("environment.staging]\nhost", "environment.stagng]\nhost")
+        .replace("payments = \"sandbox\"", "payments = \"sandbx\"\nnamespace = \"x\"")
+        .replace("[service.order-management.environment.prod]", "[service.Order.environment.prod]");
+    insta::assert_snapshot!(shown(&text));
+}
+
+#[test]
+fn what_is_missing_is_said_with_the_table_it_belongs_to() {
+    let text = FIXTURE
+        .replace("team = \"shop\"", "")
+        .replace("port = 8000", "")
+        .replace("namespace = \"shop-prod\"", "")
+        .replace("date = 2026-11-22", "");
+    insta::assert_snapshot!(shown(&text));
+}
+
+#[test]
+fn syntax_mistakes_are_told_together_and_alone() {
+    let text = "schema = 1\nschema = 1\n[defaults\nregion = eu\nunknown = 1\n";
+    insta::assert_snapshot!(shown(text));
+}
+
+#[test]
+fn a_law_is_shown_with_its_id() {
+    insta::assert_snapshot!(shown(&fixture_with("grace = \"40s\"", "grace = \"20s\"")));
+}
+
+#[test]
+fn a_newer_layout_is_not_read_key_by_key() {
+    let problems = problems_of("schema = 2\nservices = []\n");
+    let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(messages, ["`schema` is 2, and this shopctl reads 1"]);
+}
+
+/// Neither as missing, nor as absent before a law, nor as falling back to an earlier layer.
+#[test]
+fn one_mistake_is_told_as_one_problem() {
+    for (from, to, code) in [
+        ("limit = \"128Mi\"", "limit = \"128\"", "bad-value"),
+        ("replicas = { min = 2,", "replicas = { min = \"2\",", "wrong-type"),
+        ("replicas = { min = 2,", "replcas = { min = 2,", "unknown-key"),
+        ("team = \"shop\"", "taem = \"shop\"", "unknown-key"),
+        ("cluster = { eks = \"shop\",", "cluster = { eks = \"Shop\",", "bad-value"),
+        ("database = \"order_management\"", "databse = \"order_management\"", "unknown-key"),
+        ("scan = { severity = \"high\"", "scan = { severity = \"hihg\"", "bad-value"),
+        ("kubernetes = \"1.36\"", "", "missing-key"),
+        ("zones = [", "# [", "missing-key"),
+        ("port = 8000", "port = 80000", "bad-value"),
+        ("schema = 1", "shema = 1", "unknown-key"),
+    ] {
+        let problems = problems_of(&fixture_with(from, to));
+        let mut codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+        codes.dedup(); // a key missing in [defaults] is missing in each environment
+        assert_eq!(
+            codes,
+            [code],
+            "{to:?}: {:?}",
+            problems.iter().map(|problem| &problem.message).collect::<Vec<_>>()
+        );
+    }
+}
