@@ -1,12 +1,19 @@
 //! Repository automation, `cargo xtask <command>`: what CI and a laptop run alike.
 //! Must not depend on a crate of this workspace, so that it builds in seconds even when they do not build.
+mod ci;
+mod guards;
+mod repo;
+mod sqlx;
 mod tidy;
+mod tools;
 mod ui;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use repo::Repo;
 
 #[derive(Parser)]
 #[command(
@@ -21,21 +28,71 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the whole gate: format, layout, lints, licences, checked SQL, tests
+    Ci(ci::CiArgs),
     /// Check the layout, the dependency table, sizes, module documents and imports
-    Tidy(tidy::TidyArgs),
+    Tidy,
+    /// Renew or check the metadata that lets SQL be checked without a database
+    Sqlx(sqlx::SqlxArgs),
+    /// Take each listed guard out in a scratch copy and expect its test to fail
+    Guards(guards::GuardsArgs),
+    /// Check licences, sources and known weaknesses of all dependencies
+    Deny {
+        /// Fetch cargo-deny if it is missing
+        #[arg(long)]
+        install: bool,
+    },
+    /// Check that the programs that tests call are there
+    Tools {
+        /// Install what is missing
+        #[arg(long)]
+        install: bool,
+    },
+    /// Start, stop or show the real components that tests use
+    #[command(disable_help_flag = true)]
+    Testbed(PassedOn),
+    /// Measure the services beside their peers and limits
+    #[command(disable_help_flag = true)]
+    Bench(PassedOn),
+}
+
+/// Arguments that go to another program of the workspace as they are.
+#[derive(clap::Args)]
+struct PassedOn {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    let result = match Args::parse().command {
-        Command::Tidy(args) => tidy::run(&args, &root()),
-    };
-    result.unwrap_or_else(|error| {
+    run(Args::parse()).unwrap_or_else(|error| {
         ui::error(&error);
         ExitCode::FAILURE
     })
 }
 
-/// The root of the repository: the folder above this crate's.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_path_buf()
+fn run(args: Args) -> Result<ExitCode> {
+    let repo = Repo::here()?;
+    match args.command {
+        Command::Ci(args) => ci::main(&args, &repo),
+        Command::Tidy => tidy::check(&repo.root).map(|()| ExitCode::SUCCESS),
+        Command::Sqlx(args) => sqlx::main(&args, &repo),
+        Command::Guards(args) => guards::main(&args, &repo),
+        Command::Deny { install } => {
+            if let Some(not_run) = tools::deny(&repo, install || repo.ci)? {
+                ui::line(format_args!("NOT RUN: {not_run}"));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Tools { install } => tools::all(&repo, install || repo.ci).map(|()| ExitCode::SUCCESS),
+        Command::Testbed(passed) => pass_on(&repo, &["--package", "shop-testbed"], &passed),
+        Command::Bench(passed) => pass_on(&repo, &["--release", "--package", "shop-bench"], &passed),
+    }
+}
+
+/// Runs another program of the workspace on this terminal and ends as it ended.
+fn pass_on(repo: &Repo, what: &[&str], passed: &PassedOn) -> Result<ExitCode> {
+    let mut command = repo.cargo(&["run", "--quiet"]);
+    command.args(what).arg("--").args(&passed.arguments).stdin(std::process::Stdio::inherit());
+    let status = command.status()?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

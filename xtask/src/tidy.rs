@@ -10,15 +10,11 @@ mod sizes;
 mod source;
 
 use std::path::Path;
-use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::ui;
 use source::Tree;
-
-#[derive(clap::Args)]
-pub(crate) struct TidyArgs {}
 
 /// One breach of a rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +33,7 @@ impl Finding {
 }
 
 /// Checks every rule, prints every breach, and fails if there is one.
-pub(crate) fn run(_args: &TidyArgs, root: &Path) -> Result<ExitCode> {
+pub(crate) fn check(root: &Path) -> Result<()> {
     let tree = Tree::read(root)?;
     let mut findings = Vec::new();
     findings.extend(layout::check(&tree));
@@ -52,10 +48,7 @@ pub(crate) fn run(_args: &TidyArgs, root: &Path) -> Result<ExitCode> {
         ui::line(format_args!("{place}: [{rule}] {message}"));
     }
     ui::line(sizes::summary(&tree));
-    if findings.is_empty() {
-        ui::line(format_args!("tidy: {} files, nothing to complain about", tree.files.len()));
-        return Ok(ExitCode::SUCCESS);
-    }
-    ui::line(format_args!("tidy: {} findings", findings.len()));
-    Ok(ExitCode::FAILURE)
+    ensure!(findings.is_empty(), "tidy has {} findings", findings.len());
+    ui::line(format_args!("tidy: {} files, nothing to complain about", tree.files.len()));
+    Ok(())
 }

@@ -1,0 +1,174 @@
+//! `cargo xtask ci`: the whole gate, the same on a laptop and in CI. A list of steps, and a table of how they ended.
+//! Must not know how a step works; each has its own module.
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::repo::{Repo, run};
+use crate::{guards, sqlx, tidy, tools, ui};
+
+#[derive(clap::Args)]
+pub(crate) struct CiArgs {
+    /// Run everything: no sampling, every long test, every guard
+    #[arg(long)]
+    full: bool,
+    /// Install what is missing (Debian packages, tools); CI=true means the same
+    #[arg(long)]
+    install: bool,
+    /// The seed that the short tier samples by; drawn from the clock and printed when not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run only these steps, by name
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+/// What a step says when nothing went wrong: all that it does, or what of it could not be run here.
+type Done = Option<String>;
+
+struct Step {
+    name: &'static str,
+    /// Only in the full tier.
+    full: bool,
+    body: fn(&Gate<'_>) -> Result<Done>,
+}
+
+const STEPS: &[Step] = &[
+    step("format", |gate| run(&mut gate.repo.cargo(&["fmt", "--all", "--check"])).map(|()| None)),
+    step("tidy", |gate| tidy::check(&gate.repo.root).map(|()| None)),
+    step("tools", |gate| tools::all(gate.repo, gate.install).map(|()| None)),
+    step("deny", |gate| tools::deny(gate.repo, gate.install)),
+    step("testbed", |gate| gate.testbed_up().map(|()| None)),
+    step("sqlx", |gate| sqlx::prepare(gate.repo, true).map(|()| None)),
+    step("clippy", |gate| gate.clippy()),
+    step("test", |gate| gate.test()),
+    Step { name: "guards", full: true, body: |gate| guards::check(gate.repo, &[]).map(|()| None) },
+];
+
+const fn step(name: &'static str, body: fn(&Gate<'_>) -> Result<Done>) -> Step {
+    Step { name, full: false, body }
+}
+
+/// One run of the gate.
+struct Gate<'a> {
+    repo: &'a Repo,
+    install: bool,
+    full: bool,
+    seed: u64,
+    /// Where tests write what the short tier left out.
+    left_out: PathBuf,
+}
+
+enum Outcome {
+    Passed,
+    NotRun(String),
+    Failed(anyhow::Error),
+}
+
+pub(crate) fn main(args: &CiArgs, repo: &Repo) -> Result<ExitCode> {
+    let scratch = tempfile::tempdir().context("no folder for the results")?;
+    let gate = Gate {
+        repo,
+        install: args.install || repo.ci,
+        full: args.full,
+        seed: args.seed.unwrap_or_else(seed_of_now),
+        left_out: scratch.path().join("left-out"),
+    };
+    let tier = if gate.full { "full" } else { "short" };
+    ui::line(format_args!("gate: {tier} tier, seed {} (repeat with --seed {})", gate.seed, gate.seed));
+    let mut rows = Vec::new();
+    for step in STEPS {
+        if !args.only.is_empty() && !args.only.iter().any(|name| name == step.name) {
+            continue;
+        }
+        if step.full && !gate.full {
+            rows.push((step.name, Duration::ZERO, Outcome::NotRun("only in the full tier".to_owned())));
+            continue;
+        }
+        ui::line(format_args!("\n== {}", step.name));
+        let start = Instant::now();
+        let outcome = match (step.body)(&gate) {
+            Ok(None) => Outcome::Passed,
+            Ok(Some(not_run)) => Outcome::NotRun(not_run),
+            Err(error) => {
+                ui::error(&error);
+                Outcome::Failed(error)
+            }
+        };
+        rows.push((step.name, start.elapsed(), outcome));
+    }
+    if repo.ci {
+        run(&mut repo.cargo(&["run", "--quiet", "--package", "shop-testbed", "--", "down"]))?;
+    }
+    Ok(gate.summary(&rows))
+}
+
+impl Gate<'_> {
+    fn testbed_up(&self) -> Result<()> {
+        let mut up = self.repo.cargo(&["run", "--quiet", "--package", "shop-testbed", "--", "up"]);
+        if self.install {
+            up.arg("--install");
+        }
+        run(&mut up)
+    }
+
+    fn clippy(&self) -> Result<Done> {
+        run(&mut self.repo.cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
+        Ok(None)
+    }
+
+    fn test(&self) -> Result<Done> {
+        run(&mut self.tests(&["test", "--workspace", "--locked", "--no-fail-fast"]))?;
+        Ok(None)
+    }
+
+    fn tests(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = self.repo.cargo(arguments);
+        command
+            .env("SHOP_TEST_TIER", if self.full { "full" } else { "short" })
+            .env("SHOP_TEST_SEED", self.seed.to_string())
+            .env("SHOP_TEST_LEFT_OUT", &self.left_out);
+        command
+    }
+
+    fn summary(&self, rows: &[(&str, Duration, Outcome)]) -> ExitCode {
+        ui::line("\nstep       seconds  outcome");
+        for (name, time, outcome) in rows {
+            let outcome = match outcome {
+                Outcome::Passed => "passed".to_owned(),
+                Outcome::NotRun(why) => format!("NOT RUN: {why}"),
+                Outcome::Failed(error) => format!("FAILED: {error:#}"),
+            };
+            ui::line(format_args!("{name:<10} {:>7.1}  {outcome}", time.as_secs_f64()));
+        }
+        let left_out = std::fs::read_to_string(&self.left_out).unwrap_or_default();
+        if !left_out.is_empty() {
+            ui::line("\nleft out by the short tier (cargo xtask ci --full runs them):");
+            let mut lines: Vec<&str> = left_out.lines().collect();
+            lines.sort_unstable();
+            lines.dedup();
+            lines.iter().for_each(|line| ui::line(format_args!("  {line}")));
+        }
+        let count = |wanted: fn(&Outcome) -> bool| rows.iter().filter(|row| wanted(&row.2)).count();
+        let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let passed = count(|outcome| matches!(outcome, Outcome::Passed));
+        let not_run = count(|outcome| matches!(outcome, Outcome::NotRun(_)));
+        ui::line(format_args!("\nsteps: {passed} passed, {failed} failed, {not_run} not run"));
+        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+fn seed_of_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

