@@ -8,6 +8,7 @@ mod process;
 mod sweep;
 mod template;
 pub mod tier;
+mod tool;
 mod until;
 
 pub use shop_testbed::mailbox::{Mail, Mailbox, MailboxSpec};
@@ -16,6 +17,7 @@ pub use shop_testbed::{PrivatePostgres, Server, mailbox, postgres, redis};
 pub use self::client::{Answer, Client, Request};
 pub use self::database::TestDb;
 pub use self::process::{Ended, ServiceProcess, ServiceProgram};
+pub use self::tool::tool;
 pub use self::until::{until, until_some};
 
 /// How long a test waits for what should be there at once: long enough for a machine that is busy with other tests.

@@ -54,6 +54,7 @@ async fn a_service_is_told_of_it_without_the_password() {
     assert!(!password.is_empty() && !db.url().as_str().contains(&password));
     assert!(db.url_with_password().as_str().contains(&password));
     let database = Database::connect(&db.target()).unwrap();
+    database.connected().await;
     let name: String =
         sqlx::query_scalar("select current_database()").fetch_one(&database.pool).await.unwrap();
     assert_eq!(name, db.name());
