@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
-use shop_devstack::events::{Event, Events};
+use shop_devstack::events::Events;
 use shop_devstack::{Extra, Patience, Ports, ServiceSpec, Stop, Trouble, UpOptions};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::unbounded_channel;
 
 use super::background;
 use super::failure;
@@ -36,7 +35,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "SERVICE=N", value_parser = replicas)]
     replicas: Vec<(String, u32)>,
     /// Ports of shop.toml for the first of each service, or free ones for all
-    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH", env = "SHOP_DEV_PORTS")]
     ports: PortsArg,
     /// Also start Redis, Elasticsearch, RabbitMQ, Prometheus (with Grafana through Docker)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
@@ -96,53 +95,33 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
         watch: args.watch,
         seed: !args.no_seed,
         patience: Patience::default(),
+        colors: ui.status_paint().is_on() && !ui.is_json(),
         command: command_line(),
     };
     if args.detach && !in_background {
         return background::start(&stack, ui).await;
     }
-    let (sender, mut receiver) = unbounded_channel();
     let (stop, interrupted) = (Stop::default(), Arc::new(AtomicBool::new(false)));
     listen(&stop, &interrupted, in_background)?;
     let engine = {
-        let (stack, stop) = (stack.clone(), stop.clone());
-        tokio::spawn(async move { shop_devstack::up(&stack, &options, &Events::to(sender), &stop).await })
+        let stack = stack.clone();
+        |events: Events| async move { shop_devstack::up(&stack, &options, &events, &stop).await }
     };
     if in_background {
         let mut log = background::Log::create(&stack)?;
-        while let Some(event) = receiver.recv().await {
-            log.write(&event)?;
-        }
-        let outcome = outcome(engine.await, &interrupted);
-        return outcome.inspect_err(|error| log.fail(error));
+        let ended = super::watch(engine, |event| event.map_or(Ok(()), |event| log.write(event))).await?;
+        return outcome(ended, &interrupted).inspect_err(|error| log.fail(error));
     }
     let mut view = View::new(ui.clone());
-    follow(&mut receiver, &mut view).await?;
+    let ended = super::watch(engine, |event| view.show(event)).await?;
     drop(view);
-    outcome(engine.await, &interrupted)
+    let exit = outcome(ended, &interrupted)?;
+    ui.status(format!("{} is down; its data stays", stack.name()));
+    Ok(exit)
 }
 
-/// Shows events until the engine is done, the table of a live view also in between.
-async fn follow(
-    receiver: &mut tokio::sync::mpsc::UnboundedReceiver<Event>,
-    view: &mut View,
-) -> Result<(), CommandError> {
-    let mut clock = tokio::time::interval(std::time::Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            event = receiver.recv() => match event {
-                Some(event) => view.show(event)?,
-                None => return Ok(()),
-            },
-            _ = clock.tick() => view.tick(),
-        }
-    }
-}
-
-type Joined = Result<Result<(), Trouble>, tokio::task::JoinError>;
-
-fn outcome(joined: Joined, interrupted: &AtomicBool) -> Result<Exit, CommandError> {
-    match joined.or_exit(Exit::Unexpected, "the supervisor stopped by itself")? {
+fn outcome(ended: Result<(), Trouble>, interrupted: &AtomicBool) -> Result<Exit, CommandError> {
+    match ended {
         // That the user ended it is how it ends; no error.
         Err(Trouble::Interrupted) if interrupted.load(Ordering::Relaxed) => Ok(Exit::Interrupted),
         Err(Trouble::Interrupted) => Ok(Exit::Terminated),

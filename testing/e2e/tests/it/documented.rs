@@ -1,0 +1,105 @@
+//! Every command that a document shows is run here, or by the test that is named here. A command that nobody runs
+//! fails, so that a document cannot promise what does not work.
+use std::path::Path;
+use std::time::Duration;
+
+use shop_e2e::{Documented, documents, fenced, inline};
+
+use crate::shell::Shell;
+
+/// A first build on a small machine.
+const FIRST_BUILD: Duration = Duration::from_secs(1500);
+
+/// How a documented command is known to work.
+#[derive(Clone, Copy)]
+enum How {
+    /// It stays in the foreground: started first, ended by Ctrl-C, leaves no process behind.
+    Foreground,
+    /// Run beside it; must end with 0.
+    Run,
+    /// Runs this very test, or takes hours: only its arguments are checked.
+    Parse(&'static str),
+}
+
+const COMMANDS: &[(&str, How)] = &[
+    ("cargo shopctl dev up", How::Foreground),
+    ("cargo shopctl config show --env prod --origin", How::Run),
+    ("cargo shopctl dev status", How::Run),
+    ("cargo shopctl auth login --env dev", How::Parse("asks for a password: cli/shopctl/tests/it/auth.rs runs it")),
+    ("cargo xtask ci --install", How::Parse("the gate runs this test")),
+    ("cargo xtask bench", How::Parse("its short form is a step of the gate")),
+];
+
+/// Documents whose commands are run as a whole by another test.
+const WHOLE: &[(&str, &str)] = &[
+    ("docs/howto/walk-user-management.md", "services/user-management/tests/it/walk.rs"),
+    ("docs/howto/benchmark.md", "testing/bench/tests/it/main.rs"),
+];
+
+fn how(one: &Documented) -> Option<How> {
+    COMMANDS.iter().find(|(command, _)| *command == one.command).map(|(_, how)| *how)
+}
+
+fn all(find: fn(&Path, &str) -> Vec<Documented>) -> Vec<Documented> {
+    let root = Shell::root();
+    let mut found = Vec::new();
+    for path in documents(&root).unwrap() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        found.extend(find(path.strip_prefix(&root).unwrap(), &text));
+    }
+    assert!(found.len() > 3, "the documents show next to nothing: are they found?");
+    found
+}
+
+#[test]
+fn every_documented_command_is_run_by_somebody() {
+    let unknown: Vec<_> = all(fenced)
+        .into_iter()
+        .filter(|one| !WHOLE.iter().any(|(file, _)| one.file == Path::new(file)))
+        .filter(|one| how(one).is_none())
+        .map(|one| format!("{}:{}: {}", one.file.display(), one.line, one.command))
+        .collect();
+    assert!(unknown.is_empty(), "add to COMMANDS in {}:\n{}", file!(), unknown.join("\n"));
+    for (document, test) in WHOLE {
+        let text = std::fs::read_to_string(Shell::root().join(test)).unwrap_or_default();
+        let name = Path::new(document).file_name().unwrap().to_str().unwrap();
+        assert!(text.contains(name), "{test} does not run {document}");
+    }
+}
+
+#[test]
+fn every_command_in_the_text_exists() {
+    let shell = Shell::new();
+    for one in all(inline) {
+        let words: Vec<&str> = one.command.split(' ').take_while(|word| !word.starts_with(['<', '['])).collect();
+        let output = shell.run(&format!("{} --help", words.join(" ")));
+        let place = format!("{}:{}", one.file.display(), one.line);
+        assert!(output.status.success(), "{place}: `{}`: {}", one.command, String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn documented_commands_work_beside_a_stack_that_leaves_nothing_behind() {
+    let shell = Shell::new();
+    let all = all(fenced);
+    let foreground: Vec<_> = all.iter().filter(|one| matches!(how(one), Some(How::Foreground))).collect();
+    assert!(!foreground.is_empty(), "no document starts the platform");
+    let mut stack = shell.start(&foreground[0].command);
+    stack.wait_for("What to try next", FIRST_BUILD);
+    for one in &all {
+        match how(one) {
+            Some(How::Run) => check(&shell, one, &one.command),
+            Some(How::Parse(_)) => check(&shell, one, &format!("{} --help", one.command)),
+            _ => {}
+        }
+    }
+    let status = stack.interrupt();
+    assert!(matches!(status.code(), Some(0 | 130)), "Ctrl-C ended it with {status}");
+    assert_eq!(shell.left_behind(), Vec::<String>::new());
+}
+
+fn check(shell: &Shell, one: &Documented, typed: &str) {
+    let output = shell.run(typed);
+    let place = format!("{}:{}", one.file.display(), one.line);
+    assert!(output.status.success(), "{place}: `{typed}`: {}", String::from_utf8_lossy(&output.stderr));
+}
