@@ -1,6 +1,8 @@
 //! Domain events: written in the transaction of the change, read by other services in an order that never changes
 //! behind a reader (decision 0012). It sends nothing anywhere: readers come and ask.
 
+mod http;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,6 +12,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::ApiError;
+
+pub use http::router;
 
 /// Most events of one page.
 pub const MAX_PAGE: u32 = 500;

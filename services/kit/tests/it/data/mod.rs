@@ -1,9 +1,14 @@
 //! What the tests of the data side share: a fresh database each, and waiting for a condition.
 
 mod configuration;
+mod consumers;
+mod etag;
 mod hot;
+mod idempotency;
+mod mail;
 mod outage;
 mod outbox;
+mod page;
 mod schema;
 mod tls;
 
@@ -16,6 +21,9 @@ use shop_testbed::Server;
 use sqlx::migrate::Migrator;
 use sqlx::{ConnectOptions, PgConnection};
 use tempfile::TempDir;
+
+/// How long a condition is waited for. Generous: other builds and tests may be keeping the machine busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A service without tables of its own.
 pub(crate) static NOTHING: Migrator = Migrator::DEFAULT;
@@ -102,7 +110,7 @@ impl Drop for Fresh {
 
 pub(crate) async fn database(config: &DbConfig) -> Database {
     let database = Database::connect(&config.serve_target("kit-test", false).unwrap()).unwrap();
-    within(Duration::from_secs(10), database.connected()).await;
+    within(PATIENCE, database.connected()).await;
     database
 }
 

@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use shop_kit::db::{Database, DbConfig, DbError};
 use shop_testbed::PrivatePostgres;
 
-use super::{Fresh, until, within};
+use super::{Fresh, PATIENCE, until, within};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -81,7 +81,7 @@ async fn the_right_authority_and_name_are_trusted_and_no_others() {
     let server = Encrypted::start().await;
     // The reload takes a moment to reach new connections.
     let database = server.connect("localhost", &server.authority);
-    within(Duration::from_secs(5), database.connected()).await;
+    within(PATIENCE, database.connected()).await;
     let encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     assert!(sqlx::query_scalar::<_, bool>(encrypted).fetch_one(&database.pool).await.unwrap());
     let row = database.hot.query_opt(encrypted, &[]).await.unwrap().unwrap();
@@ -98,7 +98,7 @@ async fn the_right_authority_and_name_are_trusted_and_no_others() {
     let cut =
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'kit-test%'";
     sqlx::query(cut).execute(&mut server.fresh.connection().await).await.unwrap();
-    until(Duration::from_secs(5), async || {
+    until(PATIENCE, async || {
         let hot = database.hot.query_opt("SELECT 1", &[]).await.is_ok();
         hot && sqlx::query("SELECT 1").execute(&database.pool).await.is_ok()
     })
