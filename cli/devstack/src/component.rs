@@ -67,6 +67,9 @@ pub enum Error {
         "{component} runs as {account}, which cannot enter {folder}; choose another state folder or open that one with `chmod o+x`"
     )]
     Unreachable { component: &'static str, account: String, folder: PathBuf },
+    /// Its data belongs to another version than the programs.
+    #[error("the data in {} was made by PostgreSQL {made_by} and the programs here are {found}; install PostgreSQL {made_by} or remove the folder", .folder.display())]
+    OtherVersion { folder: PathBuf, made_by: String, found: String },
     /// It ended, or one of its tools did, with these last lines.
     #[error("{component}: {doing} failed{}", lines(.log))]
     Failed { component: &'static str, doing: String, log: String },

@@ -14,6 +14,27 @@ pub struct Binaries {
 impl Binaries {
     /// The first of: the folder named, that of `pg_config --bindir`, Debian's newest, a folder of PATH.
     pub fn find(named: Option<&Path>) -> Result<Self> {
+        Self::all(named).into_iter().next().ok_or_else(|| Error::NotInstalled {
+            program: "PostgreSQL server",
+            looked: named.map_or_else(
+                || "`pg_config --bindir`, /usr/lib/postgresql/*/bin, PATH".to_owned(),
+                |dir| dir.display().to_string(),
+            ),
+            install: "apt-get install postgresql",
+        })
+    }
+
+    /// The first of the same that can run the data folder `data`, which one major version made.
+    pub(super) fn find_for(named: Option<&Path>, data: &Path) -> Result<Self> {
+        let made_by = std::fs::read_to_string(data.join("PG_VERSION"))?.trim().to_owned();
+        let fits = |binaries: &Self| binaries.major().is_some_and(|major| major == made_by);
+        let first = Self::find(named)?;
+        let found = first.major().unwrap_or_default();
+        let fitting = Self::all(named).into_iter().find(fits);
+        fitting.ok_or_else(|| Error::OtherVersion { folder: data.to_owned(), made_by, found })
+    }
+
+    fn all(named: Option<&Path>) -> Vec<Self> {
         let candidates: Vec<PathBuf> = match named {
             Some(dir) => vec![dir.to_owned()],
             None => pg_config()
@@ -22,16 +43,16 @@ impl Binaries {
                 .chain(path())
                 .collect(),
         };
-        let found =
-            candidates.iter().find(|dir| dir.join("postgres").is_file() && dir.join("initdb").is_file());
-        found.map(|dir| Self { dir: dir.clone() }).ok_or_else(|| Error::NotInstalled {
-            program: "PostgreSQL server",
-            looked: named.map_or_else(
-                || "`pg_config --bindir`, /usr/lib/postgresql/*/bin, PATH".to_owned(),
-                |dir| dir.display().to_string(),
-            ),
-            install: "apt-get install postgresql",
-        })
+        let whole = |dir: &PathBuf| dir.join("postgres").is_file() && dir.join("initdb").is_file();
+        candidates.into_iter().filter(whole).map(|dir| Self { dir }).collect()
+    }
+
+    /// The 15 of `postgres (PostgreSQL) 15.13 (Debian …)`.
+    fn major(&self) -> Option<String> {
+        let output = Command::new(self.program("postgres")).arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (_, version) = text.split_once(") ")?;
+        version.split(['.', ' ', '\n']).next().map(str::to_owned)
     }
 
     /// One of the programs.

@@ -72,9 +72,12 @@ impl Postgres {
             report.say(Step::Adopted { component: NAME, proc: running.proc, port: running.port });
             return Ok(running);
         }
-        let binaries = Binaries::find(spec.binaries.as_deref())?;
+        let named = spec.binaries.as_deref();
+        let made = cluster.exists();
+        let binaries =
+            if made { Binaries::find_for(named, &cluster.data())? } else { Binaries::find(named)? };
         report.say(Step::Found { component: NAME, program: binaries.program("postgres") });
-        if !cluster.exists() {
+        if !made {
             report.say(Step::Creating { component: NAME, dir: cluster.data() });
             cluster.create(&binaries)?;
         }

@@ -129,3 +129,15 @@ async fn a_folder_that_the_server_cannot_enter_is_named() {
     let error = Postgres::start(&spec(&dir), &Report::silent()).await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable { folder, .. } if folder == dir.path()), "{error}");
 }
+
+#[tokio::test]
+async fn data_of_another_version_is_left_alone_and_named() {
+    let dir = super::folder();
+    let spec = spec(&dir);
+    start(&spec).await.stop().await.unwrap();
+    let version = spec.dir.join("data/PG_VERSION");
+    std::fs::write(&version, "9\n").unwrap();
+    let error = Postgres::start(&spec, &Report::silent()).await.unwrap_err();
+    assert!(matches!(&error, Error::OtherVersion { made_by, .. } if made_by == "9"), "{error}");
+    assert!(version.exists());
+}

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
-use shop_devstack::component::Report;
+use shop_devstack::component::{self, Report};
 use shop_devstack::postgres::{Postgres as Component, PostgresSpec};
 use url::Url;
 
@@ -48,7 +48,14 @@ impl Part for Postgres {
 
     async fn start(&self, bed: &Bed) -> Result<Running> {
         let spec = PostgresSpec { durable: false, ..PostgresSpec::new(bed.folder(NAME)) };
-        Ok(running(&Component::start(&spec, &Report::silent()).await?))
+        match Component::start(&spec, &Report::silent()).await {
+            Err(component::Error::OtherVersion { folder, .. }) => {
+                // The machine has a newer PostgreSQL now, and nothing that tests left is worth keeping.
+                std::fs::remove_dir_all(folder)?;
+                Ok(running(&Component::start(&spec, &Report::silent()).await?))
+            }
+            other => Ok(running(&other?)),
+        }
     }
 
     async fn stop(&self, bed: &Bed) -> Result<bool> {

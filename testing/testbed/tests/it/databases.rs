@@ -71,3 +71,15 @@ async fn a_private_server_is_killed_and_comes_back_with_its_data() {
     drop(postgres);
     assert!(server.connect().await.is_err());
 }
+
+#[tokio::test]
+async fn data_of_a_postgresql_that_is_gone_is_made_anew() {
+    let cache = Cache::new();
+    let bed = cache.bed();
+    up(&parts::Postgres, &bed).await.unwrap();
+    shop_testbed::down(&parts::Postgres, &bed).await.unwrap();
+    std::fs::write(bed.folder("postgres").join("data/PG_VERSION"), "9\n").unwrap();
+    up(&parts::Postgres, &bed).await.unwrap();
+    let version = std::fs::read_to_string(bed.folder("postgres").join("data/PG_VERSION")).unwrap();
+    assert_ne!(version, "9\n");
+}
