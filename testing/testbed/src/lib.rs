@@ -33,6 +33,11 @@ pub async fn redis() -> Result<url::Url> {
     parts::Redis::address(&bed).await
 }
 
+/// Ends the [`PrivatePostgres`] of tests that were killed before they could.
+pub async fn sweep(bed: &Bed) -> Result<()> {
+    private::sweep(bed).await
+}
+
 /// A mailbox for one test, inside its process.
 pub async fn mailbox() -> Result<mailbox::Mailbox> {
     Ok(mailbox::Mailbox::start(mailbox::MailboxSpec::default()).await?)

@@ -1,0 +1,56 @@
+//! The harness itself, run as a user runs it: every case once, for a second, with the service's dev build. What the
+//! numbers are is not looked at; that they are there, and that no answer was an error, is.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+const CASES: [&str; 9] = ["static", "me", "log-in", "register", "token", "start", "memory", "size", "storm"];
+const TARGETS: [&str; 6] = [
+    "GET /users/me / pgbench, same statement",
+    "log in / bare hash on as many threads",
+    "start to ready",
+    "idle memory",
+    "size of the program",
+    "p99 in a log-in storm / beside as many busy threads",
+];
+
+#[test]
+fn every_case_runs_and_every_target_is_judged() {
+    let out = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_shop-bench"))
+        .args(["--quick", "--no-peers", "--profile", "dev", "--out"])
+        .arg(out.path())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+
+    let text = std::fs::read_to_string(out.path().join("bench.json")).unwrap();
+    let run: Value = serde_json::from_str(&text).unwrap();
+    let cases = run["cases"].as_array().unwrap();
+    let ids: Vec<&str> = cases.iter().map(|case| case["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, CASES);
+    for row in cases.iter().flat_map(|case| case["rows"].as_array().unwrap()) {
+        for round in row["rounds"].as_array().unwrap() {
+            assert!(round["requests"].as_u64().unwrap() > 0 && round["errors"] == 0, "{row}");
+        }
+    }
+    let verdicts = cases.iter().flat_map(|case| case["verdicts"].as_array().unwrap());
+    let judged: Vec<&str> = verdicts.map(|verdict| verdict["what"].as_str().unwrap()).collect();
+    assert_eq!(judged, TARGETS);
+
+    let page = std::fs::read_to_string(out.path().join("bench.md")).unwrap();
+    assert!(TARGETS.iter().all(|target| page.contains(target)), "{page}");
+    let chart = std::fs::read_to_string(out.path().join("bench.svg")).unwrap();
+    assert!(chart.starts_with("<svg") && chart.contains("pgbench") && chart.contains("bare axum"), "{chart}");
+}
+
+#[test]
+fn an_unknown_case_is_a_usage_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_shop-bench")).arg("nonsense").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("nonsense") && said.contains("log-in"), "{said}");
+}
