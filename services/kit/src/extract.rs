@@ -1,5 +1,6 @@
 //! What a handler takes out of a request: bodies, path and query parameters, each answered with a problem when it
 //! cannot be had. Nothing here can answer 500, whatever a client sends.
+mod flaws;
 mod json;
 mod params;
 mod scan;
@@ -7,53 +8,56 @@ mod scan;
 pub use json::Json;
 pub use params::{Form, Path, Query};
 
-use serde::de::DeserializeOwned;
 use shop_api::{Code, FieldError, Validate, Violations};
 
 use crate::ApiError;
 
-/// Deserialises and turns a failure into a problem that names the place.
-///
-/// `place` renders the path to the value; `None` is the whole input.
-fn deserialize<'de, T, D>(
-    deserializer: D,
-    place: fn(&serde_path_to_error::Path) -> String,
-) -> Result<T, FieldError>
-where
-    T: DeserializeOwned,
-    D: serde::Deserializer<'de>,
-    D::Error: std::fmt::Display,
-{
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let path = place(error.path());
-        field_error(path, &error.inner().to_string())
-    })
-}
-
-/// From serde's own words, which repeat what was sent: only the rule is kept.
-fn field_error(pointer: String, text: &str) -> FieldError {
+/// What serde says of a value at a place, as the rule that it breaks. Serde's own words repeat what was sent.
+fn field_error(path: &serde_path_to_error::Path, text: &str) -> FieldError {
     let text = text.split(" at line ").next().unwrap_or(text);
+    let pointer = pointer(path);
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
-    let below = |name: &str| format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+    let field = |name: &str| {
+        let step = format!("/{}", escaped(name));
+        if pointer.ends_with(&step) { pointer.clone() } else { format!("{pointer}{step}") }
+    };
     if text.starts_with("missing field") {
-        return FieldError::new(below(&quoted(text)), "required", "is required");
+        return FieldError::new(format!("{pointer}/{}", escaped(&quoted(text))), "required", "is required");
     }
     if text.starts_with("unknown field") {
-        return FieldError::new(pointer, "unknown_field", "is not a field of this request");
+        return FieldError::new(field(&quoted(text)), "unknown_field", "is not a field of this request");
     }
     if text.starts_with("duplicate field") {
-        return FieldError::new(pointer, "duplicate_field", "is given more than once");
+        return FieldError::new(field(&quoted(text)), "duplicate_field", "is given more than once");
     }
-    if text.starts_with("unknown variant") {
-        let allowed = text.split_once("expected ").map_or("one of its values", |(_, allowed)| allowed);
-        return FieldError::new(pointer, "unknown_value", format!("must be {}", allowed.replace('`', "")));
-    }
-    match text.split_once("expected ") {
-        Some((_, expected)) => {
-            FieldError::new(pointer, "wrong_type", format!("must be {}", expected.replace('`', "")))
+    let expected = text.rsplit_once("expected ").map(|(_, expected)| expected.replace('`', ""));
+    match expected {
+        Some(expected) if text.starts_with("unknown variant") => {
+            FieldError::new(pointer, "unknown_value", format!("must be {expected}"))
         }
+        Some(expected) => FieldError::new(pointer, "wrong_type", format!("must be {expected}")),
         None => FieldError::new(pointer, "invalid", "is not acceptable"),
     }
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        pointer.push('/');
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&index.to_string()),
+            Segment::Map { key } => pointer.push_str(&escaped(key)),
+            Segment::Enum { variant } => pointer.push_str(variant),
+            Segment::Unknown => pointer.push('?'),
+        }
+    }
+    pointer
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn invalid(errors: Vec<FieldError>) -> ApiError {

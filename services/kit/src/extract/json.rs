@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use shop_api::{Code, Validate};
 
 use super::scan::{self, Flaw};
-use super::{invalid, validated};
+use super::{field_error, flaws, invalid, validated};
 use crate::ApiError;
 use crate::body;
 
@@ -66,29 +66,13 @@ pub(super) fn parse<T: DeserializeOwned + Validate>(bytes: &Bytes) -> Result<T, 
     let value: T = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => value,
         Err(error) if error.inner().is_data() => {
-            let text = error.inner().to_string();
-            return Err(invalid(vec![super::field_error(pointer(error.path()), &text)]));
+            let first = field_error(error.path(), &error.inner().to_string());
+            return Err(invalid(flaws::all::<T>(bytes, first)));
         }
         Err(_) => return Err(malformed("the body is not valid JSON in UTF-8")),
     };
     deserializer.end().map_err(|_| malformed("something follows the JSON value"))?;
     validated(value)
-}
-
-/// RFC 6901.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut pointer = String::new();
-    for segment in path {
-        pointer.push('/');
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&index.to_string()),
-            Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => pointer.push_str(variant),
-            Segment::Unknown => pointer.push('?'),
-        }
-    }
-    pointer
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

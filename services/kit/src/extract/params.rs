@@ -7,7 +7,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use shop_api::{Code, FieldError, Validate};
 
-use super::{deserialize, invalid, validated};
+use super::{field_error, invalid, validated};
 use crate::{ApiError, body};
 
 /// Parameters of the path: `Path(id): Path<UserId>`, or a tuple or struct of several.
@@ -62,8 +62,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parse(parts.uri.query().unwrap_or_default().as_bytes(), "the query", |path| format!("?{path}"))
-            .map(Query)
+        parse(parts.uri.query().unwrap_or_default().as_bytes(), "the query", '?').map(Query)
     }
 }
 
@@ -82,7 +81,7 @@ where
             return Err(ApiError::code(Code::UnsupportedMediaType).detail(detail));
         }
         let bytes = body::read(request.into_body()).await?;
-        parse(&bytes, "the form", |path| format!("/{path}")).map(Form)
+        parse(&bytes, "the form", '/').map(Form)
     }
 }
 
@@ -90,16 +89,17 @@ fn malformed(detail: impl Into<Cow<'static, str>>) -> ApiError {
     ApiError::code(Code::MalformedRequest).detail(detail)
 }
 
+/// `mark` stands before the name of a parameter in an error.
 fn parse<T: DeserializeOwned + Validate>(
     encoded: &[u8],
     what: &'static str,
-    place: fn(&serde_path_to_error::Path) -> String,
+    mark: char,
 ) -> Result<T, ApiError> {
     check_text(encoded, what)?;
     let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(encoded));
-    let value: T = deserialize(pairs, place).map_err(|error| {
-        // The missing one is named below a place that is empty here: `?/limit` means `?limit`.
-        let pointer = error.pointer.replacen("./", "", 1).replacen("?/", "?", 1).replacen("//", "/", 1);
+    let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let error = field_error(error.path(), &error.inner().to_string());
+        let pointer = format!("{mark}{}", error.pointer.trim_start_matches('/'));
         invalid(vec![FieldError { pointer, ..error }])
     })?;
     validated(value)

@@ -42,6 +42,11 @@ const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 /// A handler is at work; its own deadline bounds it.
 const BUSY: u8 = 2;
+/// The last answer is out and the peer has been told that no other follows.
+const LEAVING: u8 = 3;
+
+/// How long a peer may take to hear that.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What the connection is doing, told by its socket and its service, read by its supervisor. All three run in one
 /// task, so that relaxed order is enough.
@@ -112,7 +117,7 @@ impl<T: AsyncWrite + Unpin> Watched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.wrote(result)
@@ -135,8 +140,23 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
+    /// Says that nothing more will come, then waits for the peer to say so too. Closing at once on bytes that nobody
+    /// has read makes the kernel send a reset, which takes the last answer from the peer (RFC 9112 §9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.watch.0.doing.swap(LEAVING, Relaxed) != LEAVING {
+            this.watch.moved();
+            // A peer that is gone needs no goodbye.
+            let _said = ready!(Pin::new(&mut this.inner).poll_shutdown(cx));
+        }
+        let mut waste = [0; 4096];
+        loop {
+            let mut unread = ReadBuf::new(&mut waste);
+            let read = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut unread));
+            if read.is_err() || unread.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -206,6 +226,7 @@ impl<C: Connection> Future for Supervised<C> {
         loop {
             let patience = match this.seen.0 {
                 HEAD => this.bounds.head,
+                LEAVING => GOODBYE,
                 _ => this.bounds.idle,
             };
             let until = this.since + patience;

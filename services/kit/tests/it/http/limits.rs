@@ -1,4 +1,5 @@
 //! Rate limits: the same tests in this process and through a real Redis, and what happens when Redis is away.
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,12 @@ async fn through_redis(prefix: &str) -> Limiter {
 }
 
 fn connect(url: &str, prefix: &str) -> Limiter {
-    let config = RedisConfig { redis_url: Some(url.to_owned()), ..RedisConfig::default() };
+    let mut url = url::Url::parse(url).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(url.password().unwrap_or_default().as_bytes()).unwrap();
+    let redis_password_file = url.password().map(|_| file.into_temp_path().keep().unwrap());
+    url.set_password(None).unwrap();
+    let config = RedisConfig { redis_url: Some(url.to_string()), redis_password_file, redis_ca_file: None };
     Limiter::redis(&config, prefix, false).unwrap()
 }
 
