@@ -22,6 +22,8 @@ pub(crate) struct Build {
     pub(crate) packages: BTreeSet<String>,
     pub(crate) release: bool,
     pub(crate) mark: PathBuf,
+    /// Whether the compiler's words have colours.
+    pub(crate) colors: bool,
 }
 
 /// The executable of each package: the one that has the package's name, else its only one.
@@ -61,7 +63,8 @@ impl Build {
         // Under `cargo run` this is the very cargo that built us.
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--message-format=json-render-diagnostics", "--color=never"]);
+        let color = if self.colors { "--color=always" } else { "--color=never" };
+        command.args(["build", "--message-format=json-render-diagnostics", color]);
         if self.release {
             command.arg("--release");
         }
@@ -99,7 +102,7 @@ impl Build {
                     None => reading = false,
                 },
                 line = words.next_line(), if hearing => match line? {
-                    Some(line) if is_progress(&line) => step.doing(line.trim()),
+                    Some(line) if is_progress(&plain(&line)) => step.doing(plain(&line).trim()),
                     Some(line) => events.say(Event::Compiler { line }),
                     None => hearing = false,
                 },
@@ -142,6 +145,13 @@ fn names(id: &str, package: &str) -> bool {
     }
 }
 
+/// The line without its colours.
+fn plain(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
 /// Cargo's own words on how far it is (`   Compiling serde v1`), as against what the compiler says.
 fn is_progress(line: &str) -> bool {
     const WORDS: [&str; 12] = [
@@ -180,5 +190,6 @@ mod tests {
         assert!(is_progress("    Finished `dev` profile in 0.3s"));
         assert!(!is_progress("error[E0425]: cannot find value `x`"));
         assert!(!is_progress("   | Compiling"));
+        assert!(is_progress(&plain("\u{1b}[1m\u{1b}[92m   Compiling\u{1b}[0m serde v1.0.0")));
     }
 }

@@ -169,13 +169,13 @@ fn is_of(name: &str, only: &str) -> bool {
     rest.is_empty() || rest.strip_prefix('-').is_some_and(|index| index.parse::<u32>().is_ok())
 }
 
-/// The time that a line begins with, or that our separator names.
+/// The time that a line begins with, as services and PostgreSQL write it, or that our separator names.
 fn time_of(line: &str) -> Option<OffsetDateTime> {
-    let word = match line.strip_prefix(RUN) {
-        Some(rest) => rest.split(' ').nth(2)?,
-        None => line.split_whitespace().next()?,
-    };
-    OffsetDateTime::parse(word, &Rfc3339).ok()
+    let line = line.strip_prefix(RUN).and_then(|rest| rest.split_once(" at ")).map_or(line, |(_, rest)| rest);
+    let mut words = line.split_whitespace();
+    let (first, second) = (words.next()?, words.next().unwrap_or_default());
+    let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    parse(first).or_else(|| parse(&format!("{first}T{second}Z")))
 }
 
 #[cfg(test)]
@@ -211,7 +211,7 @@ mod tests {
         let logs = Logs {
             files: vec![
                 write("a", "2026-01-01T00:00:01Z a1\n  more of a1\n2026-01-01T00:00:03Z a3\n"),
-                write("b", "2026-01-01T00:00:02Z b2\n"),
+                write("b", "2026-01-01 00:00:02.5 UTC b2\n"),
             ],
         };
         let lines: Vec<String> = logs.tail(9).unwrap().into_iter().map(|line| line.line).collect();

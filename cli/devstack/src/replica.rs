@@ -107,7 +107,7 @@ impl Replica {
                 }
                 Ended::Refused(status) => {
                     self.crashed(&status, None);
-                    self.enter(ReplicaState::Refused, "it says that it cannot run so");
+                    self.enter(ReplicaState::Refused, "it says that it cannot run like this");
                     self.pause(None).await
                 }
                 Ended::Crashed(status) => self.recover(&status, &mut crashes).await,

@@ -39,6 +39,19 @@ pub struct ServerSpec {
     pub confirm: Option<String>,
 }
 
+impl ServerSpec {
+    /// Fails on a URL that is none, holds a password, or is of another machine and not confirmed. Connects to nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(url) = &self.url else { return Ok(()) };
+        let url = parse(url)?;
+        let database = database_of(&url).to_owned();
+        if !is_loopback(&url) && self.confirm.as_deref() != Some(database.as_str()) {
+            return Err(Trouble::Unconfirmed { address: address(&url), database });
+        }
+        Ok(())
+    }
+}
+
 /// A server that answers.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -115,14 +128,9 @@ impl Server {
     }
 
     async fn given(url: &str, spec: &ServerSpec) -> Result<Self> {
+        spec.check()?;
         let parsed = parse(url)?;
         let address = address(&parsed);
-        if !is_loopback(&parsed) {
-            let database = database_of(&parsed).to_owned();
-            if spec.confirm.as_deref() != Some(database.as_str()) {
-                return Err(Trouble::Unconfirmed { address, database });
-            }
-        }
         let config = config(&parsed, spec.password_file.as_deref())?;
         let record = PostgresRecord {
             source: Source::Url,

@@ -45,6 +45,8 @@ pub struct UpOptions {
     /// Whether a fresh database gets its first data.
     pub seed: bool,
     pub patience: Patience,
+    /// Whether the compiler's words have colours.
+    pub colors: bool,
     /// How the command was called, for `status` and for whoever finds the stack in use.
     pub command: String,
 }
@@ -63,6 +65,7 @@ struct Running {
 /// Whatever keeps the stack from starting; then nothing is left running. A service that crashes is no error:
 /// it is told, and the others go on.
 pub async fn up(stack: &Stack, options: &UpOptions, events: &Events, stop: &Stop) -> Result<()> {
+    options.server.check()?;
     let _lock = stack.hold()?;
     let before = stack.record().ok().flatten();
     let board = Board::new(stack.clone(), first_record(stack, options), events.clone());
@@ -71,7 +74,9 @@ pub async fn up(stack: &Stack, options: &UpOptions, events: &Events, stop: &Stop
         outcome = supervise(stack, options, before, &board, stop, &mut running) => outcome,
         () = stop.gently.cancelled() => Err(Trouble::Interrupted),
     };
-    events.say(Event::Stopping {});
+    if running.has_any() {
+        events.say(Event::Stopping {});
+    }
     let ended = tokio::select! {
         ended = running.end(stack) => ended,
         () = stop.now.cancelled() => orphans::kill(stack).await,
@@ -82,6 +87,10 @@ pub async fn up(stack: &Stack, options: &UpOptions, events: &Events, stop: &Stop
 }
 
 impl Running {
+    fn has_any(&self) -> bool {
+        self.server.is_some() || !self.parts.is_empty()
+    }
+
     async fn end(&mut self, stack: &Stack) -> Result<()> {
         self.fleet.end().await;
         let parts = self.parts.end().await;
@@ -118,6 +127,7 @@ async fn supervise(
         packages: options.services.iter().map(|service| service.package.clone()).collect(),
         release: options.release,
         mark: stack.services(),
+        colors: options.colors,
     };
     let (programs, databases) = tokio::try_join!(
         build.run(board.events()),

@@ -89,15 +89,20 @@ impl Watch {
         &self,
         changes: &mut UnboundedReceiver<notify::Event>,
     ) -> Option<(PathBuf, BTreeSet<String>)> {
-        let mut first = None;
+        let mut paths: Vec<PathBuf> = Vec::new();
         let mut packages = BTreeSet::new();
         loop {
-            let event = match &first {
-                None => changes.recv().await?,
-                Some(_) => match tokio::time::timeout(QUIET, changes.recv()).await {
+            let event = if paths.is_empty() {
+                changes.recv().await?
+            } else {
+                match tokio::time::timeout(QUIET, changes.recv()).await {
                     Ok(event) => event?,
-                    Err(_quiet) => return first.map(|path| (path, packages)),
-                },
+                    Err(_quiet) => {
+                        // An editor's temporary file is gone by now.
+                        let shown = paths.iter().position(|path| path.exists()).unwrap_or(0);
+                        return Some((paths.swap_remove(shown), packages));
+                    }
+                }
             };
             if matches!(event.kind, EventKind::Access(_)) {
                 continue;
@@ -105,7 +110,7 @@ impl Watch {
             for path in event.paths.into_iter().filter(|path| is_source(path)) {
                 if let Some(concerned) = self.concerned(&path) {
                     packages.extend(concerned.iter().cloned());
-                    first.get_or_insert(path);
+                    paths.push(path);
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::task::AbortHandle;
 
 use crate::board::Board;
 use crate::component::{Report, START_PATIENCE, tail};
@@ -53,6 +54,7 @@ enum Part {
     /// Ends when it is dropped.
     Mailbox {
         _held: Mailbox,
+        telling: AbortHandle,
     },
     Redis(Redis),
     Process(Proc),
@@ -113,6 +115,10 @@ impl Parts {
         self.variables.extend(variables);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
     /// How the services reach the parts.
     pub(crate) fn variables(&self) -> Variables {
         self.variables.clone()
@@ -123,7 +129,10 @@ impl Parts {
         let mut outcome = Ok(());
         while let Some(part) = self.running.pop() {
             let ended = match part {
-                Part::Mailbox { .. } => Ok(()),
+                Part::Mailbox { telling, .. } => {
+                    telling.abort();
+                    Ok(())
+                }
                 Part::Redis(redis) => redis.stop().await.map(drop).map_err(Trouble::from),
                 Part::Process(proc) => {
                     proc.stop(Signal::TERM, STOP_PATIENCE).await.map(drop).map_err(Trouble::from)
@@ -144,7 +153,7 @@ pub fn mail_folder(stack: &Stack) -> PathBuf {
 async fn mailbox(stack: &Stack, events: &Events) -> Result<Started> {
     let folder = stack.folder().folder("mail")?.path().to_owned();
     let mailbox = Mailbox::start(MailboxSpec { dir: Some(folder), ..MailboxSpec::default() }).await?;
-    tell_arrivals(mailbox.clone(), events.clone());
+    let telling = tell_arrivals(mailbox.clone(), events.clone());
     let record = PartRecord {
         name: "mail".into(),
         address: mailbox.address().to_string(),
@@ -153,13 +162,13 @@ async fn mailbox(stack: &Stack, events: &Events) -> Result<Started> {
         log: None,
     };
     let variables = vec![("SMTP_URL".into(), mailbox.url())];
-    Ok(Started { part: Part::Mailbox { _held: mailbox }, record, variables })
+    Ok(Started { part: Part::Mailbox { _held: mailbox, telling }, record, variables })
 }
 
-/// Says each new mail once. Holds the mailbox only between two looks, or it would never end.
-fn tell_arrivals(mailbox: Mailbox, events: Events) {
+/// Says each new mail once.
+fn tell_arrivals(mailbox: Mailbox, events: Events) -> AbortHandle {
     let mut last = mailbox.list().last().map(|mail| mail.id);
-    tokio::spawn(async move {
+    let telling = tokio::spawn(async move {
         loop {
             let newer = |mail: &crate::mailbox::Mail| last.is_none_or(|last| mail.id > last);
             if let Some(mail) = mailbox.wait_for(newer, Duration::from_secs(3600)).await {
@@ -168,6 +177,7 @@ fn tell_arrivals(mailbox: Mailbox, events: Events) {
             }
         }
     });
+    telling.abort_handle()
 }
 
 async fn redis(stack: &Stack, events: &Events) -> Result<Started> {

@@ -47,9 +47,8 @@ impl Log {
         file.map(Self).or_exit(Exit::Unexpected, "the file of events cannot be opened")
     }
 
-    pub(super) fn write(&mut self, event: &Event) -> Result<(), CommandError> {
-        self.line(&Told::Event(event.clone()))
-            .or_exit(Exit::Unexpected, "the file of events cannot be written")
+    pub(super) fn write(&mut self, event: Event) -> Result<(), CommandError> {
+        self.line(&Told::Event(event)).or_exit(Exit::Unexpected, "the file of events cannot be written")
     }
 
     /// Says why it ends, to whoever waits.
@@ -145,7 +144,7 @@ fn hear(event: Event, view: &mut View) -> Result<Option<Result<Exit, CommandErro
         }
         _ => None,
     };
-    view.show(event)?;
+    view.show(Some(event))?;
     Ok(over)
 }
 

@@ -13,12 +13,15 @@ mod up;
 mod view;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
-use shop_devstack::Stack;
+use shop_devstack::events::{Event, Events};
+use shop_devstack::{Stack, Trouble};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, OrExit as _};
 use crate::exit::Exit;
 use crate::ui::Ui;
 
@@ -60,4 +63,31 @@ fn stack(context: &Context) -> Result<Stack, CommandError> {
     let state =
         context.variable("SHOP_DEV_STATE").map(|folder| context.directory.join(PathBuf::from(folder)));
     Stack::open(context.root()?, state).map_err(failure::of)
+}
+
+/// Runs the engine and shows its events until it is done; what it said last is shown as well. `None` is shown each
+/// second, for what depends on the time.
+async fn watch<T, F>(
+    engine: impl FnOnce(Events) -> F,
+    mut show: impl FnMut(Option<Event>) -> Result<(), CommandError>,
+) -> Result<Result<T, Trouble>, CommandError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Trouble>> + Send + 'static,
+{
+    let (sender, mut receiver) = unbounded_channel();
+    let mut engine = tokio::spawn(engine(Events::to(sender)));
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            Some(event) = receiver.recv() => show(Some(event))?,
+            outcome = &mut engine => break outcome,
+            _ = clock.tick() => show(None)?,
+        }
+    };
+    while let Ok(event) = receiver.try_recv() {
+        show(Some(event))?;
+    }
+    outcome.or_exit(Exit::Unexpected, "the supervisor stopped by itself")
 }

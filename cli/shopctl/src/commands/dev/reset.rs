@@ -1,7 +1,6 @@
 //! `shopctl dev reset`: takes the data of the stack away.
 use serde::Serialize;
 use shop_devstack::events::Events;
-use tokio::sync::mpsc::unbounded_channel;
 
 use super::failure;
 use super::server::ServerArgs;
@@ -36,14 +35,9 @@ pub(crate) async fn run(args: &ResetArgs, context: &Context, ui: &mut Ui) -> Res
         ui.status("nothing was dropped");
         return Ok(Exit::Done);
     }
-    let (sender, mut receiver) = unbounded_channel();
-    let engine = tokio::spawn(async move { shop_devstack::reset(&stack, &spec, &Events::to(sender)).await });
     let mut view = View::quiet(ui.clone());
-    while let Some(event) = receiver.recv().await {
-        view.show(event)?;
-    }
-    let dropped = engine.await.map_err(anyhow::Error::from)?;
-    let databases = dropped.map_err(failure::of)?;
+    let engine = |events: Events| async move { shop_devstack::reset(&stack, &spec, &events).await };
+    let databases = super::watch(engine, |event| view.show(event)).await?.map_err(failure::of)?;
     let text = match databases.as_slice() {
         [] => "there was no database of this stack; its mails, logs, keys and passwords are gone".to_owned(),
         names => format!("dropped {}; mails, logs, keys and passwords are gone", names.join(", ")),

@@ -1,7 +1,6 @@
 //! `shopctl dev seed`: first data for a stack that is up.
 use serde::Serialize;
 use shop_devstack::events::Events;
-use tokio::sync::mpsc::unbounded_channel;
 
 use super::failure;
 use super::view::View;
@@ -23,14 +22,9 @@ struct Answer {
 
 pub(crate) async fn run(_args: &SeedArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let stack = super::stack(context)?;
-    let (sender, mut receiver) = unbounded_channel();
-    let engine = tokio::spawn(async move { shop_devstack::seed(&stack, &Events::to(sender)).await });
     let mut view = View::quiet(ui.clone());
-    while let Some(event) = receiver.recv().await {
-        view.show(event)?;
-    }
-    let seeded = engine.await.map_err(anyhow::Error::from)?;
-    let services = seeded.map_err(failure::of)?;
+    let engine = |events: Events| async move { shop_devstack::seed(&stack, &events).await };
+    let services = super::watch(engine, |event| view.show(event)).await?.map_err(failure::of)?;
     let text = format!("seeded {}", services.join(", "));
     ui.data(&Answer { services }, text)?;
     Ok(Exit::Done)

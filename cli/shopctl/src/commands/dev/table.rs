@@ -43,7 +43,7 @@ fn replica_row(name: &str, replica: &ReplicaRecord, width: usize, paint: Paint) 
     facts.extend(memory.map(|bytes| format!("{:.0} MiB", bytes as f64 / 1_048_576.0)));
     if replica.restarts > 0 {
         let last = replica.last_exit.as_deref().unwrap_or("unknown");
-        facts.push(format!("{} restarts, last: {last}", replica.restarts));
+        facts.push(format!("restarts: {} ({last})", replica.restarts));
     }
     let facts = paint.faint(facts.join(", "));
     format!("{mark} {}  {state}  {:ADDRESS$}  {facts}", paint.strong(format!("{name:width$}")), replica.url)
@@ -68,22 +68,24 @@ fn part_row(part: &PartRecord, width: usize, paint: Paint) -> String {
 
 /// What to do with a stack that has just come up.
 pub(super) fn what_next(record: &Record, is_detached: bool, paint: Paint) -> String {
-    let mut lines = vec![String::new(), paint.strong("What to try next")];
-    let mut add = |what: String, why: &str| lines.push(format!("  {what}  {}", paint.faint(why)));
+    let mut tries = Vec::new();
     for service in &record.services {
         if let Some(replica) = service.replicas.first() {
-            add(
+            tries.push((
                 format!("{}/docs", replica.url),
-                &format!("every endpoint of {}, to try in a browser", service.name),
-            );
+                format!("try every endpoint of {} in a browser", service.name),
+            ));
         }
     }
     let first = record.services.iter().find_map(|service| service.replicas.first());
-    if let Some(replica) = first {
-        add(format!("curl -s {}/openapi.json", replica.url), "the same for programs");
-    }
-    add("shopctl dev mail".into(), "what the services have mailed");
-    add("shopctl dev logs -f".into(), "what they write");
+    let curl = first
+        .map(|replica| (format!("curl -s {}/openapi.json", replica.url), "the same for programs".into()));
+    tries.extend(curl);
+    tries.push(("shopctl dev mail".into(), "what the services have mailed".into()));
+    tries.push(("shopctl dev logs -f".into(), "what they write".into()));
+    let width = tries.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+    let mut lines = vec![paint.strong("What to try next")];
+    lines.extend(tries.iter().map(|(what, why)| format!("  {what:width$}  {}", paint.faint(why))));
     if let Some(accounts) = &record.accounts {
         lines.push(String::new());
         lines.push(format!(

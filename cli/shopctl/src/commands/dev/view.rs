@@ -37,7 +37,12 @@ impl View {
         Self { is_detached: true, ..Self::new(ui) }
     }
 
-    pub(super) fn show(&mut self, event: Event) -> Result<(), CommandError> {
+    /// Shows what happened, or with `None` that time passes: the table's times and memory.
+    pub(super) fn show(&mut self, event: Option<Event>) -> Result<(), CommandError> {
+        let Some(event) = event else {
+            self.refresh();
+            return Ok(());
+        };
         if self.ui.is_json() {
             return if self.streams { self.ui.stream(&event, "") } else { Ok(()) };
         }
@@ -56,6 +61,8 @@ impl View {
                 self.ui.status(format!("mail: {subject}  (`shopctl dev mail show`)"));
             }
             Event::Warning { text } => self.ui.warn(text),
+            // Who waits for a detached stack gets this as the command's error.
+            Event::NotReady { .. } if self.is_detached => {}
             Event::NotReady { services } => {
                 let text = format!("{} did not become ready; the others run on", services.join(", "));
                 self.ui.warn(text);
@@ -71,8 +78,7 @@ impl View {
         Ok(())
     }
 
-    /// Brings times and memory in the table up to date.
-    pub(super) fn tick(&self) {
+    fn refresh(&self) {
         let Some(record) = &self.record else { return };
         let rows = table::rows(record, self.ui.status_paint());
         // The first standing row is a gap above the table.
@@ -114,7 +120,7 @@ impl View {
             self.record.as_mut().and_then(|record| record.replica_mut(service, replica.index))
         {
             *known = replica.clone();
-            self.tick();
+            self.refresh();
         }
         match state {
             ReplicaState::Starting | ReplicaState::Waiting => {
@@ -134,7 +140,7 @@ impl View {
             }
             ReplicaState::GivenUp | ReplicaState::Refused => match self.tasks.remove(&name) {
                 Some(task) => task.failed(format!("{}: {text}", state.word())),
-                None => self.ui.warn(format!("{name} is {}: {text}", state.word())),
+                None => self.ui.warn(format!("{name} {}: {text}", state.word())),
             },
             ReplicaState::BackingOff | ReplicaState::Stopping | ReplicaState::Stopped => {}
         }
@@ -159,7 +165,7 @@ impl View {
         // On a terminal the table stands below everything else and follows what happens.
         let stands = self.ui.progress().is_live() && !self.is_detached;
         if !stands {
-            rows.iter().for_each(|row| self.ui.status(row));
+            self.ui.status(format!("{}\n", rows.join("\n")));
         }
         self.ui.status(table::what_next(&record, self.is_detached, paint));
         if stands {
@@ -169,7 +175,7 @@ impl View {
                 std::iter::once(gap).chain(rows.iter().map(|_| self.ui.progress().standing())).collect();
         }
         self.record = Some(record);
-        self.tick();
+        self.refresh();
     }
 
     fn stopping(&mut self) {
