@@ -137,6 +137,8 @@ pub fn spawn(mut command: Command, dir: &Path, log: &Path) -> io::Result<Proc> {
 
 /// The living processes that were started for `dir`, also by an earlier run of this program.
 pub fn marked(dir: &Path) -> Vec<Proc> {
+    // As the state folder writes it, whatever links the caller came by.
+    let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     let mark = format!("{MARK}={}", dir.display());
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries

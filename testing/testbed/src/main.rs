@@ -38,7 +38,7 @@ async fn run(args: Args) -> Result<()> {
             for part in chosen(&parts)?.into_iter().rev() {
                 ui::stopped(part.name(), down(part, &bed).await?);
             }
-            Ok(())
+            Ok(shop_testbed::sweep(&bed).await?)
         }
         Command::Status { parts, output } => {
             let mut rows = Vec::new();

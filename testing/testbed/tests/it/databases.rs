@@ -1,5 +1,6 @@
 //! Databases of tests, and the server of one test.
 
+use shop_testbed::process::Proc;
 use shop_testbed::{PREFIX, PrivatePostgres, parts, up};
 
 use super::Cache;
@@ -82,4 +83,46 @@ async fn data_of_a_postgresql_that_is_gone_is_made_anew() {
     up(&parts::Postgres, &bed).await.unwrap();
     let version = std::fs::read_to_string(bed.folder("postgres").join("data/PG_VERSION")).unwrap();
     assert_ne!(version, "9\n");
+}
+
+/// The body of the next test's victim: run with `--exact` in a process that is killed while it holds its server.
+#[tokio::test]
+async fn holds_a_private_server_until_it_is_killed() {
+    if std::env::var_os("HOLD").is_none() {
+        return;
+    }
+    let _postgres = PrivatePostgres::start().await.unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn the_server_of_a_killed_test_is_swept() {
+    let cache = Cache::new();
+    let folder = cache.servers().join("private");
+    let mut victim = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "databases::holds_a_private_server_until_it_is_killed"])
+        .env("HOLD", "1")
+        .env("SHOP_CACHE", cache.path())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let server = async {
+        loop {
+            let dirs = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let pid_files = dirs.map(|dir| dir.path().join("postgres/data/postmaster.pid"));
+            let text =
+                pid_files.filter_map(|file| std::fs::read_to_string(file).ok()).next().unwrap_or_default();
+            if text.contains("ready") {
+                return Proc::of(text.lines().next().unwrap().parse().unwrap()).unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let server = tokio::time::timeout(std::time::Duration::from_secs(60), server).await.unwrap();
+    cache.program(&["down"]).assert().success();
+    assert!(server.is_alive(), "it was taken from a test that still runs");
+    victim.kill().await.unwrap();
+    cache.program(&["down"]).assert().success();
+    assert!(!server.is_alive());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }

@@ -16,6 +16,10 @@ impl Cache {
         Self(dir)
     }
 
+    fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     fn servers(&self) -> std::path::PathBuf {
         self.0.path().join("servers")
     }
