@@ -1,0 +1,2 @@
+//! The tests of shop-templates: one binary, a module an emitter.
+mod compose;
