@@ -45,7 +45,7 @@ pub enum KeysCommand {
         #[arg(long, env = "SIGNING_KEYS_DIR", value_name = "DIR")]
         dir: PathBuf,
     },
-    /// Next becomes current, current becomes previous, and a new next is made
+    /// Next becomes current, current becomes previous, and a new next is made; not sooner than 15 minutes after the last time
     Rotate {
         /// The folder
         #[arg(long, env = "SIGNING_KEYS_DIR", value_name = "DIR")]

@@ -44,7 +44,7 @@ pub enum Verdict {
 
 enum Job {
     Hash(Zeroizing<String>, oneshot::Sender<String>),
-    Verify(Zeroizing<String>, Option<PasswordHash>, oneshot::Sender<Verdict>),
+    Verify(Zeroizing<String>, Option<Box<PasswordHash>>, oneshot::Sender<Verdict>),
 }
 
 impl Job {
@@ -120,7 +120,7 @@ impl Hasher {
     /// # Errors
     /// [`Busy`] when the queue is full.
     pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<Verdict, Busy> {
-        let stored = stored.and_then(|text| PasswordHash::new(text).ok());
+        let stored = stored.and_then(|text| PasswordHash::new(text).ok()).map(Box::new);
         let (reply, answer) = oneshot::channel();
         self.0.0.push(Job::Verify(normalise(password), stored, reply))?;
         answer.await.map_err(|_| Busy)
@@ -191,7 +191,7 @@ fn work(queue: &Queue) {
                 let _ = reply.send(hash(&password, &mut memory));
             }
             Next::Job(Job::Verify(password, stored, reply)) => {
-                let _ = reply.send(verify(&password, stored.as_ref(), &mut memory));
+                let _ = reply.send(verify(&password, stored.as_deref(), &mut memory));
             }
             Next::Idle => memory = Vec::new(),
             Next::End => return,

@@ -25,7 +25,7 @@ pub(super) fn router() -> ApiRouter<AppState> {
 }
 
 /// List your addresses
-#[utoipa::path(get, path = "/users/me/addresses", tag = "addresses",
+#[utoipa::path(get, path = "/users/me/addresses", operation_id = "list_addresses", tag = "addresses",
     responses((status = 200, body = AddressList)))]
 async fn list(State(state): State<AppState>, me: SignedIn) -> Result<Json<AddressList>, ApiError> {
     let items = addresses::list(&state.pool, me.user()).await?;
@@ -35,7 +35,7 @@ async fn list(State(state): State<AppState>, me: SignedIn) -> Result<Json<Addres
 /// Add an address
 ///
 /// The first one becomes the default. At most fifty are kept.
-#[utoipa::path(post, path = "/users/me/addresses", tag = "addresses", request_body = AddressInput,
+#[utoipa::path(post, path = "/users/me/addresses", operation_id = "add_address", tag = "addresses", request_body = AddressInput,
     responses(
         (status = 201, body = Address, headers(("ETag" = String), ("Location" = String))),
         (status = 409, description = "There are fifty already")))]
@@ -55,7 +55,7 @@ async fn add(
 }
 
 /// Read an address
-#[utoipa::path(get, path = "/users/me/addresses/{id}", tag = "addresses",
+#[utoipa::path(get, path = "/users/me/addresses/{id}", operation_id = "read_address", tag = "addresses",
     params(
         ("id" = AddressId, Path),
         ("If-None-Match" = Option<String>, Header, description = "The ETag you hold")),
@@ -75,10 +75,11 @@ async fn read(
 /// Write an address anew
 ///
 /// `is_default: true` makes it the default; `false` leaves the default where it is.
-#[utoipa::path(put, path = "/users/me/addresses/{id}", tag = "addresses", request_body = AddressInput,
+#[utoipa::path(put, path = "/users/me/addresses/{id}", operation_id = "replace_address", tag = "addresses", request_body = AddressInput,
     params(
         ("id" = AddressId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what you read")),
+        ("If-Match" = String, Header, description = "The ETag of what you read", example = "\"v1\"",
+            pattern = r#"^([*]|"v[0-9]{1,19}")$"#)),
     responses(
         (status = 200, body = Address, headers(("ETag" = String))),
         (status = 404), (status = 412), (status = 428)))]
@@ -101,10 +102,11 @@ async fn replace(
 /// Delete an address
 ///
 /// When it was the default, the oldest one left becomes it.
-#[utoipa::path(delete, path = "/users/me/addresses/{id}", tag = "addresses",
+#[utoipa::path(delete, path = "/users/me/addresses/{id}", operation_id = "delete_address", tag = "addresses",
     params(
         ("id" = AddressId, Path),
-        ("If-Match" = String, Header, description = "The ETag of what you read")),
+        ("If-Match" = String, Header, description = "The ETag of what you read", example = "\"v1\"",
+            pattern = r#"^([*]|"v[0-9]{1,19}")$"#)),
     responses((status = 204, description = "Deleted"), (status = 404), (status = 412), (status = 428)))]
 async fn remove(
     State(state): State<AppState>,

@@ -43,7 +43,7 @@ impl Keyset for After {
 }
 
 /// Search accounts
-#[utoipa::path(get, path = "/users", tag = "administration", params(UserQuery),
+#[utoipa::path(get, path = "/users", operation_id = "search_users", tag = "administration", params(UserQuery),
     responses((status = 200, body = Page<UserSummary>)))]
 async fn search(
     State(state): State<AppState>,
@@ -64,7 +64,7 @@ async fn search(
 }
 
 /// Read an account
-#[utoipa::path(get, path = "/users/{id}", tag = "administration", params(("id" = UserId, Path)),
+#[utoipa::path(get, path = "/users/{id}", operation_id = "read_user", tag = "administration", params(("id" = UserId, Path)),
     responses((status = 200, body = UserDetail), (status = 404)))]
 async fn read(State(state): State<AppState>, Path(id): Path<UserId>) -> Result<Json<UserDetail>, ApiError> {
     Ok(Json(admin::get(&state.pool, id).await?.ok_or(Code::NotFound)?))
@@ -73,7 +73,7 @@ async fn read(State(state): State<AppState>, Path(id): Path<UserId>) -> Result<J
 /// Disable an account
 ///
 /// Its sessions end at once; the other services refuse its tokens within five seconds. Doing it twice changes nothing.
-#[utoipa::path(post, path = "/users/{id}/disable", tag = "administration", request_body = DisableUser,
+#[utoipa::path(post, path = "/users/{id}/disable", operation_id = "disable_user", tag = "administration", request_body = DisableUser,
     params(("id" = UserId, Path)),
     responses(
         (status = 200, body = UserDetail), (status = 404),
@@ -103,7 +103,7 @@ async fn disable(
 /// Enable an account again
 ///
 /// Its owner has to sign in anew. Doing it twice changes nothing.
-#[utoipa::path(post, path = "/users/{id}/enable", tag = "administration", params(("id" = UserId, Path)),
+#[utoipa::path(post, path = "/users/{id}/enable", operation_id = "enable_user", tag = "administration", params(("id" = UserId, Path)),
     responses((status = 200, body = UserDetail), (status = 404), (status = 409, description = "It is closed")))]
 async fn enable(
     State(state): State<AppState>,
@@ -123,7 +123,7 @@ async fn enable(
 /// Give an account exactly these roles
 ///
 /// They count at once, here; in the other services within five seconds. Nobody changes their own.
-#[utoipa::path(put, path = "/users/{id}/roles", tag = "administration", request_body = SetRoles,
+#[utoipa::path(put, path = "/users/{id}/roles", operation_id = "set_user_roles", tag = "administration", request_body = SetRoles,
     params(("id" = UserId, Path)),
     responses(
         (status = 200, body = UserDetail), (status = 404),
@@ -151,7 +151,7 @@ async fn set_roles(
 }
 
 /// End all sessions of an account
-#[utoipa::path(delete, path = "/users/{id}/sessions", tag = "administration", params(("id" = UserId, Path)),
+#[utoipa::path(delete, path = "/users/{id}/sessions", operation_id = "end_user_sessions", tag = "administration", params(("id" = UserId, Path)),
     responses((status = 204, description = "Ended"), (status = 404)))]
 async fn end_sessions(
     State(state): State<AppState>,

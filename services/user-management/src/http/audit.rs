@@ -30,7 +30,7 @@ impl Keyset for Before {
 }
 
 /// List the audit log, newest first
-#[utoipa::path(get, path = "/audit", tag = "administration", params(AuditQuery),
+#[utoipa::path(get, path = "/audit", operation_id = "list_audit_log", tag = "administration", params(AuditQuery),
     responses((status = 200, body = Page<AuditEntry>)))]
 async fn list(
     State(state): State<AppState>,

@@ -24,13 +24,13 @@ pub(super) fn router() -> ApiRouter<AppState> {
 }
 
 /// List the service clients
-#[utoipa::path(get, path = "/clients", tag = "clients", responses((status = 200, body = ClientList)))]
+#[utoipa::path(get, path = "/clients", operation_id = "list_clients", tag = "clients", responses((status = 200, body = ClientList)))]
 async fn list(State(state): State<AppState>) -> Result<Json<ClientList>, ApiError> {
     Ok(Json(ClientList { items: clients::list(&state.pool).await? }))
 }
 
 /// Create a service client
-#[utoipa::path(post, path = "/clients", tag = "clients", request_body = NewClient,
+#[utoipa::path(post, path = "/clients", operation_id = "create_client", tag = "clients", request_body = NewClient,
     responses(
         (status = 201, body = ClientCredentials, description = "The secret is shown this once"),
         (status = 409, description = "The name is taken")))]
@@ -50,7 +50,7 @@ async fn create(
 /// Delete a service client
 ///
 /// Its tokens stop here at once and elsewhere when they expire.
-#[utoipa::path(delete, path = "/clients/{id}", tag = "clients", params(("id" = ClientId, Path)),
+#[utoipa::path(delete, path = "/clients/{id}", operation_id = "delete_client", tag = "clients", params(("id" = ClientId, Path)),
     responses((status = 204, description = "Deleted"), (status = 404)))]
 async fn delete(
     State(state): State<AppState>,
@@ -69,7 +69,7 @@ async fn delete(
 /// Give a service client a new secret
 ///
 /// The one before works on for a day, so that a deployment can change over; any older one stops at once.
-#[utoipa::path(post, path = "/clients/{id}/secret", tag = "clients", params(("id" = ClientId, Path)),
+#[utoipa::path(post, path = "/clients/{id}/secret", operation_id = "rotate_client_secret", tag = "clients", params(("id" = ClientId, Path)),
     responses(
         (status = 201, body = ClientCredentials, description = "The secret is shown this once"),
         (status = 404)))]

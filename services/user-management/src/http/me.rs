@@ -39,7 +39,7 @@ pub(super) fn router() -> ApiRouter<AppState> {
 /// Read your account
 ///
 /// Costs one query: the one that every signed-in call makes for its session.
-#[utoipa::path(get, path = "/users/me", tag = "profile",
+#[utoipa::path(get, path = "/users/me", operation_id = "read_account", tag = "profile",
     params(("If-None-Match" = Option<String>, Header, description = "The ETag you hold")),
     responses(
         (status = 200, body = Account, headers(("ETag" = String))),
@@ -49,8 +49,9 @@ async fn read(me: SignedIn, held: IfNoneMatch) -> Response {
 }
 
 /// Edit your profile
-#[utoipa::path(patch, path = "/users/me", tag = "profile", request_body = UpdateProfile,
-    params(("If-Match" = String, Header, description = "The ETag of what you read")),
+#[utoipa::path(patch, path = "/users/me", operation_id = "edit_profile", tag = "profile", request_body = UpdateProfile,
+    params(("If-Match" = String, Header, description = "The ETag of what you read", example = "\"v1\"",
+            pattern = r#"^([*]|"v[0-9]{1,19}")$"#)),
     responses(
         (status = 200, body = Account, headers(("ETag" = String))),
         (status = 412), (status = 428)))]
@@ -72,7 +73,7 @@ async fn update(
 /// Close your account
 ///
 /// Everything about you is erased or anonymised, here and in the other services. There is no way back.
-#[utoipa::path(delete, path = "/users/me", tag = "profile", request_body = ConfirmPassword,
+#[utoipa::path(delete, path = "/users/me", operation_id = "close_account", tag = "profile", request_body = ConfirmPassword,
     responses((status = 204, description = "Closed"), (status = 409, description = "You are the last administrator")))]
 async fn close(
     State(state): State<AppState>,
@@ -96,7 +97,7 @@ async fn close(
 }
 
 /// Take along everything we hold about you
-#[utoipa::path(get, path = "/users/me/export", tag = "profile",
+#[utoipa::path(get, path = "/users/me/export", operation_id = "export_account", tag = "profile",
     responses((status = 200, body = Export, headers(("Content-Disposition" = String)))))]
 async fn export(State(state): State<AppState>, me: SignedIn) -> Result<impl IntoResponse, ApiError> {
     let mut tx = db::snapshot(&state.pool).await?;
@@ -158,6 +159,7 @@ async fn change_email(
     profile::set_pending_email(&mut tx, me.user(), &email).await?;
     record(&mut tx, "email.change_requested", me.user().uuid(), me.user().uuid(), json!({})).await?;
     mail::enqueue(&mut *tx, "email_change", me.user().uuid(), &json!({})).await?;
+    mail::enqueue(&mut *tx, "email_change_notice", me.user().uuid(), &json!({})).await?;
     tx.commit().await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -15,7 +15,7 @@ pub(super) fn router() -> ApiRouter<AppState> {
 }
 
 /// List the roles and what each may do
-#[utoipa::path(get, path = "/roles", tag = "administration", responses((status = 200, body = RoleList)))]
+#[utoipa::path(get, path = "/roles", operation_id = "list_roles", tag = "administration", responses((status = 200, body = RoleList)))]
 async fn roles() -> Json<RoleList> {
     let describe = |role: &Role| RoleInfo {
         role: *role,
@@ -26,7 +26,7 @@ async fn roles() -> Json<RoleList> {
 }
 
 /// List the permissions and the roles that grant each
-#[utoipa::path(get, path = "/permissions", tag = "administration", responses((status = 200, body = PermissionList)))]
+#[utoipa::path(get, path = "/permissions", operation_id = "list_permissions", tag = "administration", responses((status = 200, body = PermissionList)))]
 async fn permissions() -> Json<PermissionList> {
     let describe = |permission: &Permission| PermissionInfo {
         permission: *permission,

@@ -23,13 +23,13 @@ pub(super) fn router() -> ApiRouter<AppState> {
 }
 
 /// List your sessions
-#[utoipa::path(get, path = "/users/me/sessions", tag = "sessions", responses((status = 200, body = SessionList)))]
+#[utoipa::path(get, path = "/users/me/sessions", operation_id = "list_sessions", tag = "sessions", responses((status = 200, body = SessionList)))]
 async fn list(State(state): State<AppState>, me: SignedIn) -> Result<Json<SessionList>, ApiError> {
     Ok(Json(SessionList { items: sessions::list(&state.pool, me.user(), Some(me.session)).await? }))
 }
 
 /// End one of your sessions
-#[utoipa::path(delete, path = "/users/me/sessions/{id}", tag = "sessions", params(("id" = SessionId, Path)),
+#[utoipa::path(delete, path = "/users/me/sessions/{id}", operation_id = "end_session", tag = "sessions", params(("id" = SessionId, Path)),
     responses((status = 204, description = "Ended"), (status = 404, description = "No such live session of yours")))]
 async fn end(
     State(state): State<AppState>,
@@ -48,7 +48,7 @@ async fn end(
 }
 
 /// End every other session of yours
-#[utoipa::path(delete, path = "/users/me/sessions", tag = "sessions",
+#[utoipa::path(delete, path = "/users/me/sessions", operation_id = "end_other_sessions", tag = "sessions",
     responses((status = 204, description = "Only this session is left")))]
 async fn end_others(State(state): State<AppState>, me: SignedIn) -> Result<StatusCode, ApiError> {
     let mut tx = state.pool.begin().await?;

@@ -35,7 +35,7 @@ pub(super) fn router() -> ApiRouter<AppState> {
 /// Begin a second factor
 ///
 /// It is not in force before its first code was confirmed.
-#[utoipa::path(post, path = "/users/me/totp", tag = "security", request_body = ConfirmPassword,
+#[utoipa::path(post, path = "/users/me/totp", operation_id = "begin_totp", tag = "security", request_body = ConfirmPassword,
     responses((status = 200, body = TotpStarted), (status = 409, description = "There is one already")))]
 async fn begin(
     State(state): State<AppState>,
@@ -62,7 +62,7 @@ async fn begin(
 /// Put the second factor into force
 ///
 /// With the first code of the app. The recovery codes are shown this once.
-#[utoipa::path(post, path = "/users/me/totp/confirm", tag = "security", request_body = TotpCode,
+#[utoipa::path(post, path = "/users/me/totp/confirm", operation_id = "confirm_totp", tag = "security", request_body = TotpCode,
     responses(
         (status = 200, body = RecoveryCodes),
         (status = 401, description = "The code is wrong"),
@@ -99,7 +99,7 @@ async fn confirm(
 }
 
 /// Take the second factor away
-#[utoipa::path(delete, path = "/users/me/totp", tag = "security", request_body = RemoveTotp,
+#[utoipa::path(delete, path = "/users/me/totp", operation_id = "remove_totp", tag = "security", request_body = RemoveTotp,
     responses(
         (status = 204, description = "Taken away"),
         (status = 401, description = "The password or the code is wrong"),

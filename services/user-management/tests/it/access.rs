@@ -121,11 +121,21 @@ async fn everybody_gets_the_answer_of_the_table() {
                 "customer" | "other" => world.person(Role::Customer).await.client,
                 name => world.person(Role::from_name(name).unwrap()).await.client,
             };
-            let theirs = if *who == "other" { thing_of(&world, &owner.client, owner.id, &row.path).await } else { Uuid::now_v7() };
+            let theirs = if *who == "other" {
+                thing_of(&world, &owner.client, owner.id, &row.path).await
+            } else {
+                Uuid::now_v7()
+            };
             let path = row.path.replace("{id}", &theirs.to_string());
             let answer = empty_request(&caller, &row.method, &path).await;
             if !fits(expected, &answer) {
-                wrong.push(format!("{who:9} {expected:3} {} {}: {} {}", row.method, row.path, answer.status, answer.text()));
+                wrong.push(format!(
+                    "{who:9} {expected:3} {} {}: {} {}",
+                    row.method,
+                    row.path,
+                    answer.status,
+                    answer.text()
+                ));
             }
         }
     }
@@ -187,7 +197,9 @@ async fn the_document_tells_the_truth() {
         for (who, expected) in &row.expected {
             let Some(role) = Role::from_name(who) else { continue };
             let let_in = match shop_api::Permission::from_name(rule) {
-                Some(permission) => role.grants(permission) || (role != Role::Service && Role::Customer.grants(permission)),
+                Some(permission) => {
+                    role.grants(permission) || (role != Role::Service && Role::Customer.grants(permission))
+                }
                 None => true,
             };
             assert_eq!(let_in, *expected == "yes", "{who} {} {}: {rule}", row.method, row.path);

@@ -3,49 +3,50 @@
 //! Accounts and sessions are put straight into the database and their tokens signed with the service's keys: hundreds
 //! of people without hundreds of password hashes. Who tests signing in itself goes through the service.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shop_api::{Role, Roles, SessionId};
-use shop_kit::Claims;
+use shop_kit::{Claims, Service};
 use shop_test::{Client, Mail, Mailbox, ServiceProcess, ServiceProgram, TestDb};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use user_management::UserManagement;
+use user_management::domain::password::NewPassword;
 use user_management::hashing::Hasher;
 use user_management::keys::{SigningKeys, folder};
 use uuid::Uuid;
 
 /// The password of everybody whom [`World::person`] makes.
-pub const PASSWORD: &str = "seven lamps over the harbour";
+pub(crate) const PASSWORD: &str = "seven lamps over the harbour";
 
 /// A running service with all around it.
-pub struct World {
-    pub db: TestDb,
-    pub mailbox: Mailbox,
-    pub service: ServiceProcess,
+pub(crate) struct World {
+    pub(crate) db: TestDb,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) service: ServiceProcess,
     files: Files,
     keys: Arc<SigningKeys>,
     hash: String,
 }
 
 /// The mounted files of a service: signing keys and the key of the second factors.
-pub struct Files {
+pub(crate) struct Files {
     dir: TempDir,
 }
 
 /// Somebody signed in.
 #[derive(Clone)]
-pub struct Person {
-    pub id: Uuid,
-    pub session: SessionId,
-    pub email: String,
-    pub token: String,
-    pub client: Client,
+pub(crate) struct Person {
+    pub(crate) id: Uuid,
+    pub(crate) session: SessionId,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) client: Client,
 }
 
 impl Files {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         folder::init(&dir.path().join("keys")).unwrap();
         // 32 bytes, base64.
@@ -53,12 +54,12 @@ impl Files {
         Self { dir }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// The binary with everything it needs but a database.
-    pub fn program(&self, mailbox: &Mailbox) -> ServiceProgram {
+    pub(crate) fn program(&self, mailbox: &Mailbox) -> ServiceProgram {
         ServiceProgram::new(env!("CARGO_BIN_EXE_user-management"))
             .env("SIGNING_KEYS_DIR", self.path().join("keys"))
             .env("TOTP_KEY_FILE", self.path().join("totp.key"))
@@ -67,42 +68,49 @@ impl Files {
             .env("PUBLIC_BASE_URL", "https://shop.example")
             .env("RATE_LIMIT", "off")
             .env("DRAIN_MS", "0")
+            // Tests run side by side on few cores: what waits its turn is not what they are about.
+            .env("DATABASE_ACQUIRE_TIMEOUT_MS", "15000")
     }
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|program| program).await
     }
 
     /// With something changed in the environment of the service.
-    pub async fn with(change: impl FnOnce(ServiceProgram) -> ServiceProgram) -> Self {
-        Self::on(TestDb::new(UserManagement::database_schema()).await, change).await
+    pub(crate) async fn with(change: impl FnOnce(ServiceProgram) -> ServiceProgram) -> Self {
+        Self::on(TestDb::new(UserManagement::schema()).await, change).await
     }
 
     /// On this database.
-    pub async fn on(db: TestDb, change: impl FnOnce(ServiceProgram) -> ServiceProgram) -> Self {
+    pub(crate) async fn on(db: TestDb, change: impl FnOnce(ServiceProgram) -> ServiceProgram) -> Self {
         let mailbox = shop_test::mailbox().await.unwrap();
         let files = Files::new();
         let service = change(files.program(&mailbox).on(&db)).serve().await;
         let keys = SigningKeys::open(files.path().join("keys")).unwrap();
         let hasher = Hasher::start(1, 8).unwrap();
-        let password = user_management::domain::password::NewPassword::check(PASSWORD, "").unwrap();
+        let password = NewPassword::check(PASSWORD, "").unwrap();
         let hash = hasher.hash(&password).await.unwrap();
         Self { db, mailbox, service, files, keys, hash }
     }
 
     /// The same service once more: another replica, or another subcommand.
-    pub fn program(&self) -> ServiceProgram {
+    pub(crate) fn program(&self) -> ServiceProgram {
         self.files.program(&self.mailbox).on(&self.db)
     }
 
-    pub fn anonymous(&self) -> Client {
+    /// The folder of the signing keys.
+    pub(crate) fn keys_dir(&self) -> PathBuf {
+        self.files.path().join("keys")
+    }
+
+    pub(crate) fn anonymous(&self) -> Client {
         self.service.client()
     }
 
     /// A verified account with this role beside `customer`, signed in. A service client for [`Role::Service`].
-    pub async fn person(&self, role: Role) -> Person {
+    pub(crate) async fn person(&self, role: Role) -> Person {
         let id = Uuid::now_v7();
         if role == Role::Service {
             return self.service_client(id).await;
@@ -127,7 +135,7 @@ impl World {
     }
 
     /// One more session of a person.
-    pub async fn again(&self, person: &Person) -> Person {
+    pub(crate) async fn again(&self, person: &Person) -> Person {
         self.sign_in(person.id, person.email.clone(), Roles::NONE.with(Role::Customer)).await
     }
 
@@ -160,19 +168,40 @@ impl World {
     }
 
     /// An access token as the service makes them.
-    pub fn sign(&self, subject: Uuid, session: Option<SessionId>, roles: Roles) -> String {
+    pub(crate) fn sign(&self, subject: Uuid, session: Option<SessionId>, roles: Roles) -> String {
         let now = OffsetDateTime::now_utc();
-        let claims = Claims::new("https://shop.example", "shop", subject, roles, now, std::time::Duration::from_secs(900));
+        let claims = Claims::new(
+            "https://shop.example",
+            "shop",
+            subject,
+            roles,
+            now,
+            std::time::Duration::from_secs(900),
+        );
         self.keys.sign(&Claims { sid: session, ..claims }).unwrap()
     }
 
+    /// Gives everybody this password, and the first of them the address of the document's examples.
+    pub(crate) async fn give_everybody(&self, password: &str) {
+        let password = NewPassword::check(password, "").unwrap();
+        let hash = Hasher::start(1, 8).unwrap().hash(&password).await.unwrap();
+        sqlx::query(
+            "UPDATE users SET password_hash = $1,
+                    email = CASE WHEN id = (SELECT min(id::text)::uuid FROM users) THEN 'ada@shop.example' ELSE email END",
+        )
+        .bind(hash)
+        .execute(self.db.pool())
+        .await
+        .unwrap();
+    }
+
     /// How many rows a statement counts.
-    pub async fn count(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.db.pool()).await.unwrap()
     }
 
     /// The types of the events about a thing, in order.
-    pub async fn events(&self, aggregate: Uuid) -> Vec<String> {
+    pub(crate) async fn events(&self, aggregate: Uuid) -> Vec<String> {
         sqlx::query_scalar("SELECT type FROM kit.outbox WHERE aggregate = $1 ORDER BY entry")
             .bind(aggregate)
             .fetch_all(self.db.pool())
@@ -181,7 +210,7 @@ impl World {
     }
 
     /// The actions of the audit log about somebody, in order.
-    pub async fn audit(&self, subject: Uuid) -> Vec<String> {
+    pub(crate) async fn audit(&self, subject: Uuid) -> Vec<String> {
         sqlx::query_scalar("SELECT action FROM audit_log WHERE subject = $1 ORDER BY id")
             .bind(subject)
             .fetch_all(self.db.pool())
@@ -192,13 +221,13 @@ impl World {
 
 impl World {
     /// The newest mail to this address, once there is one.
-    pub async fn mail_to(&self, address: &str) -> Mail {
+    pub(crate) async fn mail_to(&self, address: &str) -> Mail {
         let patience = shop_test::PATIENCE;
         self.mailbox.wait_for(|mail| mail.is_to(address), patience).await.expect("a mail comes")
     }
 
     /// The token of the link in a mail.
-    pub fn token_in(mail: &Mail) -> String {
+    pub(crate) fn token_in(mail: &Mail) -> String {
         let link = mail.link("token=").unwrap_or_else(|| panic!("no link in {}", mail.text));
         link.split("token=").nth(1).unwrap().split(['&', '#']).next().unwrap().to_owned()
     }

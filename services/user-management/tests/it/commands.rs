@@ -1,0 +1,102 @@
+//! The command line: no default credential, one clear sentence for each mistake.
+
+use serde_json::Value;
+use shop_api::Code;
+use shop_test::TestDb;
+
+use crate::visitor::SECRET;
+use crate::world::World;
+
+const ADA: &str = "ada@shop.example";
+
+#[tokio::test]
+async fn the_first_administrator_is_made_of_a_verified_user() {
+    let world = World::start().await;
+    assert_eq!(world.count("SELECT count(*) FROM users").await, 0, "nobody is there by default");
+    assert_eq!(world.count("SELECT count(*) FROM service_clients").await, 0);
+    let grant = || async { world.program().run(&["grant-admin", "--email", ADA]).await };
+    let refused = grant().await;
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.output);
+    assert!(refused.output.contains("register it and open the link"), "{}", refused.output);
+    world.register(ADA, SECRET).await.expect(202);
+    assert_eq!(grant().await.status.code(), Some(2), "not verified yet");
+
+    let token = world.mailed_token(ADA, "Verify your e-mail address").await;
+    world.verify(&token).await.expect(204);
+    let me = world.anonymous().with_token(&world.login(ADA).await.access_token);
+    me.get("/users").send().await.expect_problem(Code::Forbidden);
+    let done = grant().await;
+    assert!(done.status.success(), "{}", done.output);
+    me.get("/users").send().await.expect(200);
+    assert!(grant().await.status.success(), "once more changes nothing");
+
+    let user = sqlx::query_scalar("SELECT id FROM users").fetch_one(world.db.pool()).await.unwrap();
+    let audit = world.audit(user).await;
+    assert_eq!(audit.iter().filter(|action| *action == "user.roles_changed").count(), 1, "{audit:?}");
+    assert!(world.events(user).await.contains(&"user.roles_changed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_service_client_is_made_once() {
+    let world = World::start().await;
+    let create = |name: &'static str| {
+        let program = world.program().env("LOG", "off");
+        async move { program.run(&["clients", "create", "--name", name]).await }
+    };
+    let made = create("product-catalog").await;
+    assert!(made.status.success(), "{}", made.output);
+    let made: Value = serde_json::from_str(&made.output).unwrap();
+    let text = |key: &str| made[key].as_str().unwrap();
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        text("client_id"),
+        text("client_secret")
+    );
+    let token =
+        world.anonymous().post("/auth/token").body("application/x-www-form-urlencoded", form).send().await;
+    token.expect(200);
+    for (name, says) in [("product-catalog", "exists"), ("Product Catalog", "lower-case")] {
+        let refused = create(name).await;
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.output);
+        assert!(refused.output.contains(says), "{}", refused.output);
+    }
+}
+
+#[tokio::test]
+async fn keys_are_made_once_and_rotated_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    let world = World::start().await;
+    let run = |verb: &'static str| {
+        let (program, keys) = (world.program(), keys.display().to_string());
+        async move { program.run(&["keys", verb, "--dir", &keys]).await }
+    };
+    let refused = run("rotate").await;
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.output);
+    assert!(refused.output.contains("keys init"), "{}", refused.output);
+    assert!(run("init").await.status.success());
+    let first = std::fs::read(keys.join("current.pem")).unwrap();
+    assert!(run("init").await.status.success());
+    assert_eq!(std::fs::read(keys.join("current.pem")).unwrap(), first);
+    assert!(run("rotate").await.status.success());
+    assert_eq!(std::fs::read(keys.join("previous.pem")).unwrap(), first);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_with_the_next_step() {
+    let world = World::start().await;
+    for (name, value, says) in [
+        ("SIGNING_KEYS_DIR", "/nowhere", "keys init --dir"),
+        ("TOTP_KEY_FILE", "/nowhere", "TOTP_KEY_FILE /nowhere cannot be read"),
+        ("TOTP_KEY_FILE", "/dev/null", "openssl rand -base64 32"),
+        ("SMTP_URL", "ftp://nowhere", "SMTP_URL"),
+    ] {
+        let ended = world.program().env(name, value).run(&["serve"]).await;
+        assert_eq!(ended.status.code(), Some(2), "{name}={value}: {}", ended.output);
+        assert!(ended.output.contains(says), "{name}={value}: {}", ended.output);
+    }
+    let empty = TestDb::empty().await;
+    let ended = world.program().on(&empty).run(&["serve"]).await;
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.output);
+    assert!(ended.output.contains("run `migrate` first"), "{}", ended.output);
+}

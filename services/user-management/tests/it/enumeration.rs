@@ -1,0 +1,204 @@
+//! Nobody learns whether an address has an account: not by status, not by text, not by time.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use shop_api::Code;
+use shop_test::{Answer, tier};
+use user_management::domain::password::NewPassword;
+use user_management::hashing::Hasher;
+
+use crate::visitor::SECRET;
+use crate::world::World;
+
+/// All that a client sees of an answer but what names the request itself.
+fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+    let mut headers: Vec<(String, String)> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !["date", "x-request-id", "traceresponse", "ratelimit"].contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.sort();
+    let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if let Some(problem) = body.as_object_mut() {
+        problem.remove("request_id");
+    }
+    (answer.status.as_u16(), headers, body)
+}
+
+/// Accounts `0@…` to `n-1@…` in one state.
+async fn accounts(world: &World, count: i64, change: &'static str) {
+    let hasher = Hasher::start(1, 1).unwrap();
+    let hash = hasher.hash(&NewPassword::check(SECRET, "").unwrap()).await.unwrap();
+    sqlx::query(
+        "INSERT INTO users (id, email, email_verified_at, password_hash)
+         SELECT gen_random_uuid(), n || '@shop.example', now(), $1 FROM generate_series(0, $2 - 1) AS n",
+    )
+    .bind(hash)
+    .bind(count)
+    .execute(world.db.pool())
+    .await
+    .unwrap();
+    world.age(change).await;
+}
+
+async fn unlimited() -> World {
+    World::with(|service| service.env("SIGN_IN_LIMIT", "off").env("MAIL_LIMIT", "off").env("LOG", "warn"))
+        .await
+}
+
+const STATES: [(&str, &str); 3] = [
+    ("verified", "SELECT"),
+    ("never verified", "UPDATE users SET email_verified_at = NULL"),
+    ("disabled", "UPDATE users SET status = 'disabled'"),
+];
+
+#[tokio::test]
+async fn every_state_of_an_account_answers_alike() {
+    for (state, change) in STATES {
+        let world = unlimited().await;
+        accounts(&world, 1, change).await;
+        let wrong = "the wrong one entirely";
+        let login = async |email: &str| seen(&world.try_login(email, wrong).await);
+        assert_eq!(login("0@shop.example").await, login("nobody@shop.example").await, "log in, {state}");
+        let forgot = async |email: &str| seen(&world.forgot(email).await);
+        assert_eq!(forgot("0@shop.example").await, forgot("nobody@shop.example").await, "forgot, {state}");
+        let resend = async |email: &str| {
+            seen(&world.anonymous().post("/auth/verify/resend").json(&json!({ "email": email })).send().await)
+        };
+        assert_eq!(resend("0@shop.example").await, resend("nobody@shop.example").await, "resend, {state}");
+        let register = async |email: &str| seen(&world.register(email, SECRET).await);
+        assert_eq!(register("0@shop.example").await, register("new@shop.example").await, "register, {state}");
+    }
+}
+
+/// Whoever registers an address with a password of their own and signs in with it learns nothing either.
+#[tokio::test]
+async fn a_registration_does_not_tell_at_log_in_whether_the_address_was_free() {
+    let world = unlimited().await;
+    accounts(&world, 1, "SELECT").await;
+    world.register("0@shop.example", "a password of the stranger").await.expect(202);
+    world.register("free@shop.example", "a password of the stranger").await.expect(202);
+    let login = async |email: &str| seen(&world.try_login(email, "a password of the stranger").await);
+    assert_eq!(login("0@shop.example").await, login("free@shop.example").await);
+}
+
+#[tokio::test]
+async fn waiting_is_imposed_on_accounts_that_do_not_exist_too() {
+    let world = unlimited().await;
+    accounts(&world, 1, "SELECT").await;
+    for email in ["0@shop.example", "nobody@shop.example"] {
+        world.try_login(email, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+    }
+    // As after a dozen failures: a wait of two minutes, which no slow machine sits out.
+    world.age("UPDATE login_backoff SET failures = failures + 11, last_failure_at = now()").await;
+    let (known, unknown) = (
+        world.try_login("0@shop.example", SECRET).await,
+        world.try_login("nobody@shop.example", SECRET).await,
+    );
+    known.expect_problem(Code::TooManyRequests);
+    assert_eq!(seen(&known), seen(&unknown));
+}
+
+/// Tries of each kind: enough in the short tier to see a hash that is left out, in the full one to see a statement.
+fn tries() -> usize {
+    if tier::is_full() { 400 } else { 40 }
+}
+
+/// A lot that does not follow the order of the tries.
+fn lot(n: usize) -> bool {
+    let mixed =
+        (n as u64 ^ tier::seed()).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed >> 40) & 1 == 1
+}
+
+/// Times both kinds of request, one after the other, in an order drawn by lot for each pair.
+async fn times(count: usize, one: impl AsyncFn(usize), other: impl AsyncFn(usize)) -> [Vec<f64>; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for n in 0..count {
+        for kind in if lot(n) { [0, 1] } else { [1, 0] } {
+            let start = Instant::now();
+            if kind == 0 {
+                one(n).await;
+            } else {
+                other(n).await;
+            }
+            times[kind].push(start.elapsed().as_secs_f64());
+        }
+    }
+    times
+}
+
+/// The z of the Mann-Whitney U test: how many standard deviations the ranks of two samples are apart.
+fn rank_distance([one, other]: &[Vec<f64>; 2]) -> f64 {
+    let mut all: Vec<(f64, usize)> =
+        one.iter().map(|t| (*t, 0)).chain(other.iter().map(|t| (*t, 1))).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let ranks: f64 =
+        all.iter().zip(1..).filter(|((_, kind), _)| *kind == 0).map(|(_, rank)| f64::from(rank)).sum();
+    let (n, m) = (one.len() as f64, other.len() as f64);
+    let u = ranks - n * (n + 1.0) / 2.0;
+    (u - n * m / 2.0) / (n * m * (n + m + 1.0) / 12.0).sqrt()
+}
+
+/// Alike by chance alone goes beyond this once in 150,000 runs.
+const FAR: f64 = 4.5;
+
+#[track_caller]
+fn assert_alike(what: &str, times: &[Vec<f64>; 2]) {
+    let z = rank_distance(times);
+    let median = |list: &[f64]| {
+        let mut sorted = list.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2] * 1e3
+    };
+    let shown =
+        format!("{what}: z = {z:.1}, medians {:.2} and {:.2} ms", median(&times[0]), median(&times[1]));
+    assert!(z.abs() < FAR, "{shown}");
+}
+
+#[test]
+fn the_rank_statistic_sees_a_small_shift_and_no_noise() {
+    let noise =
+        |n: usize| ((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1_u64 << 53) as f64;
+    let sample = |from: usize, shift: f64| (from..from + 400).map(|n| noise(n) + shift).collect::<Vec<_>>();
+    assert!(rank_distance(&[sample(0, 0.0), sample(1000, 0.0)]).abs() < FAR);
+    assert!(rank_distance(&[sample(0, 0.0), sample(1000, 0.15)]).abs() > FAR);
+}
+
+#[tokio::test]
+async fn the_time_of_a_log_in_does_not_tell() {
+    let world = unlimited().await;
+    accounts(&world, tries() as i64, "SELECT").await;
+    let login = async |email: String| {
+        world.try_login(&email, "the wrong one entirely").await.expect(401);
+    };
+    let known = async |n: usize| login(format!("{n}@shop.example")).await;
+    let unknown = async |n: usize| login(format!("{n}@nowhere.example")).await;
+    assert_alike("log in", &times(tries(), known, unknown).await);
+}
+
+#[tokio::test]
+async fn the_time_of_a_registration_does_not_tell() {
+    let world = unlimited().await;
+    accounts(&world, tries() as i64, "SELECT").await;
+    let register = async |email: String| {
+        world.register(&email, SECRET).await.expect(202);
+    };
+    let known = async |n: usize| register(format!("{n}@shop.example")).await;
+    let unknown = async |n: usize| register(format!("{n}@nowhere.example")).await;
+    assert_alike("register", &times(tries(), known, unknown).await);
+}
+
+#[tokio::test]
+async fn the_time_of_forgetting_does_not_tell() {
+    let world = unlimited().await;
+    accounts(&world, tries() as i64, "SELECT").await;
+    let forgot = async |email: String| {
+        world.forgot(&email).await.expect(202);
+    };
+    let known = async |n: usize| forgot(format!("{n}@shop.example")).await;
+    let unknown = async |n: usize| forgot(format!("{n}@nowhere.example")).await;
+    assert_alike("forgot", &times(tries(), known, unknown).await);
+}

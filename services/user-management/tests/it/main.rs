@@ -1,0 +1,24 @@
+//! The tests of user-management, through its real binary.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod access;
+mod addresses;
+mod admin;
+mod commands;
+mod enumeration;
+mod forgotten;
+mod leaks;
+mod openapi;
+mod plans;
+mod profile;
+mod refreshing;
+mod schemathesis;
+mod second_factor;
+mod seed;
+mod services;
+mod signing_in;
+mod signing_up;
+mod storm;
+mod tokens;
+mod visitor;
+mod world;

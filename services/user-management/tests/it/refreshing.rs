@@ -1,0 +1,108 @@
+//! Refresh families: a token is used once, a stolen one ends the session, two tabs do not.
+
+use std::collections::HashSet;
+
+use shop_api::Code;
+use shop_api::users::auth::Tokens;
+
+use crate::world::World;
+
+const ADA: &str = "ada@shop.example";
+
+async fn signed_in() -> (World, Tokens) {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let tokens = world.login(ADA).await;
+    (world, tokens)
+}
+
+#[tokio::test]
+async fn a_refresh_renews_both_tokens_and_keeps_the_session() {
+    let (world, first) = signed_in().await;
+    let answer = world.refresh(&first.refresh_token).await.expect(200);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let second: Tokens = answer.json();
+    assert_eq!(second.session_id, first.session_id);
+    assert_ne!(second.refresh_token, first.refresh_token);
+    assert!(world.opens(&second).await && world.opens(&first).await);
+    let third: Tokens = world.refresh(&second.refresh_token).await.expect(200).json();
+    assert!(world.opens(&third).await);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_given_again_for_ten_seconds() {
+    let (world, first) = signed_in().await;
+    let second: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    let again: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    assert_eq!(again.refresh_token, second.refresh_token);
+    world.age("UPDATE refresh_tokens SET used_at = used_at - interval '9 seconds'").await;
+    let again: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    assert_eq!(again.refresh_token, second.refresh_token);
+    assert!(world.opens(&again).await);
+}
+
+#[tokio::test]
+async fn an_old_token_after_the_grace_ends_the_family() {
+    let (world, first) = signed_in().await;
+    let second: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    world.age("UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds'").await;
+    world.refresh(&first.refresh_token).await.expect_problem(Code::InvalidToken);
+    assert!(!world.opens(&second).await && !world.opens(&first).await);
+    world.refresh(&second.refresh_token).await.expect_problem(Code::SessionEnded);
+
+    let user = sqlx::query_scalar("SELECT id FROM users").fetch_one(world.db.pool()).await.unwrap();
+    assert!(world.audit(user).await.contains(&"session.refresh_reused".to_owned()));
+    assert!(world.events(user).await.contains(&"session.revoked".to_owned()));
+    world.login(ADA).await;
+}
+
+#[tokio::test]
+async fn an_old_token_whose_successor_was_used_ends_the_family_even_within_the_grace() {
+    let (world, first) = signed_in().await;
+    let second: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    let third: Tokens = world.refresh(&second.refresh_token).await.expect(200).json();
+    world.refresh(&first.refresh_token).await.expect_problem(Code::InvalidToken);
+    assert!(!world.opens(&third).await);
+}
+
+#[tokio::test]
+async fn fifty_refreshes_at_once_leave_one_living_family() {
+    let (world, first) = signed_in().await;
+    let answers = futures::future::join_all((0..50).map(|_| world.refresh(&first.refresh_token))).await;
+    let successors: HashSet<String> =
+        answers.into_iter().map(|answer| answer.expect(200).json::<Tokens>().refresh_token).collect();
+    assert_eq!(successors.len(), 1, "all got the same successor");
+    assert_eq!(world.count("SELECT count(*) FROM refresh_tokens").await, 2);
+    assert_eq!(world.count("SELECT count(*) FROM sessions WHERE revoked_at IS NULL").await, 1);
+    let successor = successors.into_iter().next().unwrap();
+    let next: Tokens = world.refresh(&successor).await.expect(200).json();
+    assert!(world.opens(&next).await);
+}
+
+#[tokio::test]
+async fn a_disabled_account_and_a_made_up_token_get_nothing() {
+    let (world, tokens) = signed_in().await;
+    world.refresh(&"A".repeat(43)).await.expect_problem(Code::InvalidToken);
+    world.refresh("no token at all").await.expect_problem(Code::InvalidToken);
+    world.age("UPDATE users SET status = 'disabled'").await;
+    world.refresh(&tokens.refresh_token).await.expect_problem(Code::SessionEnded);
+    assert!(!world.opens(&tokens).await);
+    // Nothing was used up.
+    world.age("UPDATE users SET status = 'active'").await;
+    world.refresh(&tokens.refresh_token).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_database_holds_no_token() {
+    let (world, first) = signed_in().await;
+    let second: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    let rows: Vec<String> =
+        sqlx::query_scalar("SELECT r::text FROM refresh_tokens r").fetch_all(world.db.pool()).await.unwrap();
+    let hex = |token: &str| token.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for token in [&first.refresh_token, &second.refresh_token] {
+        assert!(
+            rows.iter().all(|row| !row.contains(token.as_str()) && !row.contains(&hex(token))),
+            "{rows:?}"
+        );
+    }
+}

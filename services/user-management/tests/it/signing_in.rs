@@ -1,0 +1,181 @@
+//! Log in, log out, sessions, and how guessing is slowed without giving anybody a lock on somebody's account.
+
+use serde_json::json;
+use shop_api::Code;
+use shop_api::users::auth::SessionList;
+
+use crate::visitor::SECRET;
+use crate::world::{PASSWORD, World};
+
+const ADA: &str = "ada@shop.example";
+
+#[tokio::test]
+async fn one_signs_in_is_listed_and_signs_out() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let phone = world.anonymous().post("/auth/login").header("user-agent", "Phone/1");
+    let phone = phone.json(&json!({ "email": ADA, "password": SECRET })).send().await.expect(200);
+    assert_eq!(phone.header("cache-control"), Some("no-store"));
+    let phone: shop_api::users::auth::Tokens = phone.json();
+    let laptop = world.login(ADA).await;
+    assert_eq!(laptop.expires_in, 900);
+
+    let me = world.anonymous().with_token(&laptop.access_token);
+    let list: SessionList = me.get("/users/me/sessions").send().await.expect(200).json();
+    let seen: Vec<_> = list.items.iter().map(|s| (s.id, s.current)).collect();
+    assert_eq!(seen, [(laptop.session_id, true), (phone.session_id, false)]);
+    assert_eq!((list.items[1].user_agent.as_str(), list.items[1].address.as_str()), ("Phone/1", "127.0.0.1"));
+
+    me.delete(&format!("/users/me/sessions/{}", phone.session_id)).send().await.expect(204);
+    assert!(!world.opens(&phone).await && world.opens(&laptop).await);
+    me.delete(&format!("/users/me/sessions/{}", phone.session_id))
+        .send()
+        .await
+        .expect_problem(Code::NotFound);
+    world.refresh(&phone.refresh_token).await.expect_problem(Code::SessionEnded);
+
+    me.post("/auth/logout").send().await.expect(204);
+    assert!(!world.opens(&laptop).await);
+    world.refresh(&laptop.refresh_token).await.expect_problem(Code::SessionEnded);
+}
+
+#[tokio::test]
+async fn all_other_sessions_and_all_sessions_end() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let (one, two, three) = (world.login(ADA).await, world.login(ADA).await, world.login(ADA).await);
+    world.anonymous().with_token(&two.access_token).delete("/users/me/sessions").send().await.expect(204);
+    assert!(!world.opens(&one).await && world.opens(&two).await && !world.opens(&three).await);
+    let four = world.login(ADA).await;
+    world.anonymous().with_token(&four.access_token).post("/auth/logout-all").send().await.expect(204);
+    assert!(!world.opens(&two).await && !world.opens(&four).await);
+}
+
+#[tokio::test]
+async fn nobody_ends_a_session_of_somebody_else() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    world.sign_up("eve@shop.example").await;
+    let (ada, eve) = (world.login(ADA).await, world.login("eve@shop.example").await);
+    let eve = world.anonymous().with_token(&eve.access_token);
+    eve.delete(&format!("/users/me/sessions/{}", ada.session_id)).send().await.expect_problem(Code::NotFound);
+    assert!(world.opens(&ada).await);
+}
+
+#[tokio::test]
+async fn a_disabled_account_says_so_only_to_the_right_password() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    world.age("UPDATE users SET status = 'disabled'").await;
+    world.try_login(ADA, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+    world.try_login(ADA, SECRET).await.expect_problem(Code::Forbidden);
+}
+
+#[tokio::test]
+async fn a_session_idle_too_long_or_too_old_is_over() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let tokens = world.login(ADA).await;
+    world.age("UPDATE sessions SET expires_at = now() - interval '1 second'").await;
+    assert!(!world.opens(&tokens).await);
+    world.refresh(&tokens.refresh_token).await.expect_problem(Code::SessionEnded);
+
+    let tokens = world.login(ADA).await;
+    world
+        .age(
+            "UPDATE sessions SET ends_at = now() + interval '1 hour', expires_at = now() + interval '1 hour'",
+        )
+        .await;
+    let next: shop_api::users::auth::Tokens = world.refresh(&tokens.refresh_token).await.expect(200).json();
+    let left = next.refresh_expires_at - time::OffsetDateTime::now_utc();
+    assert!(left <= time::Duration::hours(1), "a refresh does not move the absolute end: {left}");
+}
+
+#[tokio::test]
+async fn failures_lead_to_waiting_that_doubles_and_a_success_forgives() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    for _ in 0..5 {
+        world.try_login(ADA, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+    }
+    let refused = world.try_login(ADA, SECRET).await;
+    refused.expect_problem(Code::TooManyRequests);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+
+    world.age("UPDATE login_backoff SET last_failure_at = now() - interval '1 second'").await;
+    world.try_login(ADA, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+    let refused = world.try_login(ADA, SECRET).await;
+    assert_eq!(refused.header("retry-after"), Some("2"));
+
+    world.age("UPDATE login_backoff SET last_failure_at = now() - interval '2 seconds'").await;
+    world.login(ADA).await;
+    world.try_login(ADA, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+    world.login(ADA).await;
+}
+
+#[tokio::test]
+async fn strangers_cannot_shut_a_user_out_of_a_known_place() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    world.login(ADA).await;
+    // As after thirty failures from all over the world: no key but the account's own.
+    let key = user_management::domain::throttle::account_key(ADA);
+    sqlx::query("INSERT INTO login_backoff (key, failures) VALUES ($1, 30)")
+        .bind(key.as_bytes())
+        .execute(world.db.pool())
+        .await
+        .unwrap();
+    world.login(ADA).await;
+    world.age("UPDATE known_places SET last_seen_at = now() - interval '31 days'").await;
+    let refused = world.try_login(ADA, SECRET).await;
+    refused.expect_problem(Code::TooManyRequests);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((890..=900).contains(&wait), "{wait}");
+    world.age("UPDATE login_backoff SET window_start = now() - interval '15 minutes'").await;
+    world.login(ADA).await;
+}
+
+#[tokio::test]
+async fn one_address_has_a_quota_of_attempts_and_of_mails() {
+    let world =
+        World::with(|service| service.env("SIGN_IN_LIMIT", "3/3600").env("MAIL_LIMIT", "2/3600")).await;
+    for n in 0..3 {
+        world.try_login(&format!("{n}@shop.example"), SECRET).await.expect_problem(Code::InvalidCredentials);
+    }
+    let refused = world.try_login(ADA, SECRET).await;
+    refused.expect_problem(Code::TooManyRequests);
+    assert!(refused.header("ratelimit-policy").unwrap().contains("\"sign-in\""), "{:?}", refused.headers);
+    assert!(refused.header("retry-after").is_some());
+
+    world.forgot(ADA).await.expect(202);
+    world.register(ADA, SECRET).await.expect(202);
+    world.forgot(ADA).await.expect_problem(Code::TooManyRequests);
+}
+
+#[tokio::test]
+async fn a_hash_under_older_parameters_is_renewed_at_sign_in() {
+    use argon2::{Argon2, Params, PasswordHasher as _};
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let older = Argon2::from(Params::new(1024, 1, 1, Some(32)).unwrap());
+    let older = older.hash_password_with_salt(SECRET.as_bytes(), b"sixteen bytes it").unwrap().to_string();
+    sqlx::query("UPDATE users SET password_hash = $1").bind(&older).execute(world.db.pool()).await.unwrap();
+    world.login(ADA).await;
+    let now: String =
+        sqlx::query_scalar("SELECT password_hash FROM users").fetch_one(world.db.pool()).await.unwrap();
+    assert!(now.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{now}");
+    world.login(ADA).await;
+}
+
+#[tokio::test]
+async fn asking_for_the_password_again_is_throttled_too() {
+    let world = World::start().await;
+    let ada = world.person(shop_api::Role::Customer).await;
+    for _ in 0..5 {
+        let wrong = json!({ "password": "the wrong one entirely" });
+        ada.client.post("/users/me/totp").json(&wrong).send().await.expect_problem(Code::InvalidCredentials);
+    }
+    let right = json!({ "password": PASSWORD });
+    ada.client.post("/users/me/totp").json(&right).send().await.expect_problem(Code::TooManyRequests);
+    assert_eq!(world.try_login(&ada.email, PASSWORD).await.status.as_u16(), 429);
+}
