@@ -46,7 +46,8 @@ impl Proc {
         let fields: Vec<&str> = fields.split(' ').collect();
         let state = *fields.first()?;
         let started = fields.get(19)?.parse().ok()?;
-        (!matches!(state, "Z" | "X")).then_some(Self { pid, started })
+        let ended = matches!(state, "Z" | "X") && !has_other_threads(pid);
+        (!ended).then_some(Self { pid, started })
     }
 
     /// Whether this very process still runs.
@@ -110,6 +111,11 @@ impl Proc {
             Err(error) => gone(error).map(|_| None),
         }
     }
+}
+
+/// The first thread of a process may have ended while others still hold its files and ports.
+fn has_other_threads(pid: u32) -> bool {
+    std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
 }
 
 fn gone(error: rustix::io::Errno) -> io::Result<bool> {
