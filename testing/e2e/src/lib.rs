@@ -57,7 +57,8 @@ pub fn inline(file: &Path, text: &str) -> Vec<Documented> {
             continue;
         }
         let quoted = line.split('`').skip(1).step_by(2).filter(|_| !inside);
-        let ours = quoted.filter(|code| ["cargo shopctl ", "cargo xtask "].iter().any(|name| code.starts_with(name)));
+        let ours = quoted
+            .filter(|code| ["cargo shopctl ", "cargo xtask "].iter().any(|name| code.starts_with(name)));
         found.extend(ours.map(|code| Documented {
             file: file.to_path_buf(),
             line: index + 1,

@@ -25,7 +25,10 @@ const COMMANDS: &[(&str, How)] = &[
     ("cargo shopctl dev up", How::Foreground),
     ("cargo shopctl config show --env prod --origin", How::Run),
     ("cargo shopctl dev status", How::Run),
-    ("cargo shopctl auth login --env dev", How::Parse("asks for a password: cli/shopctl/tests/it/auth.rs runs it")),
+    (
+        "cargo shopctl auth login --env dev",
+        How::Parse("asks for a password: cli/shopctl/tests/it/auth.rs runs it"),
+    ),
     ("cargo xtask ci --install", How::Parse("the gate runs this test")),
     ("cargo xtask bench", How::Parse("its short form is a step of the gate")),
 ];
@@ -71,10 +74,16 @@ fn every_documented_command_is_run_by_somebody() {
 fn every_command_in_the_text_exists() {
     let shell = Shell::new();
     for one in all(inline) {
-        let words: Vec<&str> = one.command.split(' ').take_while(|word| !word.starts_with(['<', '['])).collect();
+        let words: Vec<&str> =
+            one.command.split(' ').take_while(|word| !word.starts_with(['<', '['])).collect();
         let output = shell.run(&format!("{} --help", words.join(" ")));
         let place = format!("{}:{}", one.file.display(), one.line);
-        assert!(output.status.success(), "{place}: `{}`: {}", one.command, String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{place}: `{}`: {}",
+            one.command,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -88,8 +97,8 @@ fn documented_commands_work_beside_a_stack_that_leaves_nothing_behind() {
     stack.wait_for("What to try next", FIRST_BUILD);
     for one in &all {
         match how(one) {
-            Some(How::Run) => check(&shell, one, &one.command),
-            Some(How::Parse(_)) => check(&shell, one, &format!("{} --help", one.command)),
+            Some(How::Run) => check(&shell, one, &one.command, "run as it stands"),
+            Some(How::Parse(why)) => check(&shell, one, &format!("{} --help", one.command), why),
             _ => {}
         }
     }
@@ -98,8 +107,12 @@ fn documented_commands_work_beside_a_stack_that_leaves_nothing_behind() {
     assert_eq!(shell.left_behind(), Vec::<String>::new());
 }
 
-fn check(shell: &Shell, one: &Documented, typed: &str) {
+fn check(shell: &Shell, one: &Documented, typed: &str, why: &str) {
     let output = shell.run(typed);
     let place = format!("{}:{}", one.file.display(), one.line);
-    assert!(output.status.success(), "{place}: `{typed}`: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{place}: `{typed}` ({why}): {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
