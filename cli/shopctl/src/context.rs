@@ -1,10 +1,10 @@
-//! What a command knows about where it runs: the folder, the platform file, the output asked for, the environment.
+//! What a command knows about where it runs: the folder, the platform file, the environment.
 //! Must not print, and must not hold a command's own state.
 use std::path::{Path, PathBuf};
 
 use shop_platform::{Platform, Resolved};
 
-use crate::args::{GlobalArgs, Output};
+use crate::args::GlobalArgs;
 use crate::error::{CommandError, OrExit as _};
 use crate::exit::Exit;
 
@@ -15,7 +15,6 @@ pub(crate) const PLATFORM_FILE: &str = "shop.toml";
 pub(crate) struct Context {
     /// The folder that the command works from: `-C`, or the current one. Absolute.
     pub(crate) directory: PathBuf,
-    pub(crate) output: Output,
 }
 
 impl Context {
@@ -33,7 +32,7 @@ impl Context {
                 path
             }
         };
-        Ok(Self { directory, output: global.output })
+        Ok(Self { directory })
     }
 
     /// The nearest folder, from here upward, that holds a shop.toml.
@@ -66,9 +65,5 @@ impl Context {
     /// A variable of the process's environment; one that is not UTF-8 counts as absent.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
-    }
-
-    pub(crate) fn is_json(&self) -> bool {
-        self.output == Output::Json
     }
 }

@@ -26,9 +26,9 @@ impl CommandError {
         Self::new(Exit::Usage, message)
     }
 
-    /// The reader of stdout went away: nothing is wrong and nothing is said.
-    pub(crate) fn broken_pipe() -> Self {
-        Self::new(Exit::Done, "")
+    /// Ends the command without a word: all has been said, or nobody is left to hear it.
+    pub(crate) fn quiet(kind: Exit) -> Self {
+        Self::new(kind, "")
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

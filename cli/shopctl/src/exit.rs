@@ -72,3 +72,37 @@ impl From<Exit> for ExitCode {
         Self::from(exit.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The next variant in the order of the table. The compiler asks for a line here when one is added.
+    fn after(exit: Exit) -> Option<Exit> {
+        match exit {
+            Exit::Done => Some(Exit::Unexpected),
+            Exit::Unexpected => Some(Exit::Usage),
+            Exit::Usage => Some(Exit::GateRefused),
+            Exit::GateRefused => Some(Exit::RolledBack),
+            Exit::RolledBack => Some(Exit::RolloutFailed),
+            Exit::RolloutFailed => Some(Exit::LockBusy),
+            Exit::LockBusy => Some(Exit::NotAuthorised),
+            Exit::NotAuthorised => Some(Exit::DeadlinePassed),
+            Exit::DeadlinePassed => Some(Exit::Unreachable),
+            Exit::Unreachable => Some(Exit::Difference),
+            Exit::Difference => Some(Exit::GateUnclear),
+            Exit::GateUnclear => Some(Exit::BuildFailed),
+            Exit::BuildFailed => Some(Exit::MeasurementInvalid),
+            Exit::MeasurementInvalid => Some(Exit::Interrupted),
+            Exit::Interrupted => Some(Exit::Terminated),
+            Exit::Terminated => None,
+        }
+    }
+
+    #[test]
+    fn every_exit_has_its_number() {
+        let all = std::iter::successors(Some(Exit::Done), |exit| after(*exit));
+        let numbers: Vec<u8> = all.map(Exit::code).collect();
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 130, 143]);
+    }
+}

@@ -11,6 +11,7 @@ mod exit;
 mod ui;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -33,7 +34,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return ui::usage_error(&error, &arguments, redactor).into(),
     };
     let mut ui = Ui::new(&args.global, redactor);
-    let outcome = start(args, &mut ui);
+    // The hook has said what happened; a bug ends with the same code as any other unexpected error.
+    let outcome = catch_unwind(AssertUnwindSafe(|| start(args, &mut ui)))
+        .unwrap_or_else(|_| Err(CommandError::quiet(Exit::Unexpected)));
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => ui.error(&error).into(),

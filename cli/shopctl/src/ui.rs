@@ -95,8 +95,8 @@ impl Ui {
     /// Says why the command stopped and answers its exit. In JSON the error is the document, if none was written.
     pub(crate) fn error(&mut self, error: &CommandError) -> Exit {
         self.progress.clear();
-        if error.kind == Exit::Done {
-            return Exit::Done; // the reader of stdout went away
+        if error.message.is_empty() {
+            return error.kind;
         }
         self.progress.line(failure::text(error, self.err).trim_end());
         if self.json && !self.document_written && self.data(&failure::document(error), "").is_err() {
@@ -141,7 +141,7 @@ impl Ui {
         });
         match written {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CommandError::broken_pipe()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CommandError::quiet(Exit::Done)),
             Err(error) => Err(CommandError::new(Exit::Unexpected, "stdout cannot be written").source(error)),
         }
     }

@@ -3,6 +3,7 @@ mod auth;
 mod completions;
 mod config;
 mod dev;
+mod generate;
 
 use clap::Subcommand;
 
@@ -16,6 +17,7 @@ pub(crate) enum Command {
     Config(config::ConfigArgs),
     Dev(dev::DevArgs),
     Auth(auth::AuthArgs),
+    Generate(generate::GenerateArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -24,6 +26,7 @@ pub(crate) async fn dispatch(command: Command, context: &Context, ui: &mut Ui) -
         Command::Config(args) => config::run(args, context, ui).await,
         Command::Dev(args) => dev::run(args, context, ui).await,
         Command::Auth(args) => auth::run(args, context, ui).await,
+        Command::Generate(args) => generate::run(args, context, ui).await,
         Command::Completions(args) => completions::run(&args, ui),
     }
 }

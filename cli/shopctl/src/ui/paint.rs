@@ -12,8 +12,6 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
-    pub(crate) const PLAIN: Self = Self { on: false };
-
     /// NO_COLOR (no-color.org: present and not empty) and a dumb terminal win over `auto`, a flag wins over both.
     pub(crate) fn choose(color: Color, is_terminal: bool) -> Self {
         let on = match color {
