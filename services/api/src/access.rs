@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 macro_rules! names {
     ($(#[$meta:meta])* $enum:ident { $($(#[doc = $doc:literal])* $variant:ident $text:literal,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $enum { $($(#[doc = $doc])* #[serde(rename = $text)] $variant,)* }
 
         impl $enum {
@@ -34,6 +34,15 @@ macro_rules! names {
 
             const fn bit(self) -> u64 { 1 << self as u64 }
         }
+
+        // The derive cannot see through the macro: it would list the variants' Rust names.
+        impl utoipa::PartialSchema for $enum {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                crate::string_enum($enum::ALL.iter().map(|one| one.as_str()))
+            }
+        }
+
+        impl ToSchema for $enum {}
 
         impl std::fmt::Display for $enum {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -225,7 +234,7 @@ impl<'de> Deserialize<'de> for Roles {
 
 impl utoipa::PartialSchema for Roles {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        <Vec<Role> as utoipa::PartialSchema>::schema()
+        utoipa::openapi::ArrayBuilder::new().items(utoipa::openapi::Ref::from_schema_name("Role")).into()
     }
 }
 

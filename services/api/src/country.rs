@@ -6,8 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 /// The officially assigned codes, sorted (ISO 3166-1, as of 2026: 249).
@@ -73,11 +72,7 @@ impl<'de> Deserialize<'de> for Country {
 
 impl PartialSchema for Country {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::Type(Type::String))
-            .description(Some("ISO 3166-1 alpha-2"))
-            .enum_values(Some(CODES.split_ascii_whitespace()))
-            .into()
+        crate::string_enum(CODES.split_ascii_whitespace())
     }
 }
 

@@ -27,6 +27,13 @@ pub struct Event {
 
 /// Some events after a place in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "events": [{
+        "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a76", "seq": 42, "type": "thing.changed",
+        "aggregate": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a70", "occurred_at": "2026-11-22T09:00:00Z", "data": {}
+    }],
+    "next_after": 42
+}))]
 pub struct EventPage {
     /// In order of `seq`.
     pub events: Vec<Event>,

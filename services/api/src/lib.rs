@@ -26,3 +26,13 @@ pub mod __private {
     //! What the exported macros name, so that a crate that uses them needs no dependency of its own.
     pub use {serde, utoipa, uuid};
 }
+
+/// A schema of one string out of these.
+fn string_enum(
+    values: impl Iterator<Item = &'static str>,
+) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .enum_values(Some(values))
+        .into()
+}

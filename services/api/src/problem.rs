@@ -15,7 +15,7 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $text:literal $status:literal $title:literal;)*) => {
         /// A stable name for what went wrong.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $text)] $variant,)*
             /// A code this build does not know: sent by a newer service, never by this one.
@@ -128,6 +128,15 @@ codes! {
     DeadlineExceeded "deadline_exceeded" 504 "It took too long";
 }
 
+// The derive cannot see through the macro: it would list the variants' Rust names.
+impl utoipa::PartialSchema for Code {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        crate::string_enum(Code::ALL.iter().map(|code| code.as_str()))
+    }
+}
+
+impl ToSchema for Code {}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -154,6 +163,11 @@ impl FieldError {
 
 /// The body of every answer that is not a success (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "type": "https://shop.example/problems/validation_failed", "title": "Some fields are not valid", "status": 422,
+    "code": "validation_failed", "request_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    "errors": [{ "pointer": "/email", "code": "malformed", "message": "is not an e-mail address" }]
+}))]
 pub struct Problem {
     /// A URI that names the kind of problem.
     pub r#type: String,

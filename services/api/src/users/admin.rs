@@ -59,6 +59,10 @@ fn page(v: &mut Violations, limit: Option<u32>, cursor: Option<&str>) {
 
 /// A user as an administrator sees it in a list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a70", "email": "ada@shop.example", "email_verified": true,
+    "status": "active", "roles": ["customer"], "display_name": "Ada Lovelace", "created_at": "2026-11-22T09:00:00Z"
+}))]
 pub struct UserSummary {
     pub id: UserId,
     pub email: String,
@@ -144,6 +148,10 @@ pub struct RoleInfo {
 
 /// Every role there is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "items": [{
+    "role": "support", "about": "Helps customers: sees accounts, changes none.",
+    "permissions": ["users:search", "users:read"]
+}] }))]
 pub struct RoleList {
     pub items: Vec<RoleInfo>,
 }
@@ -159,6 +167,9 @@ pub struct PermissionInfo {
 
 /// Every permission there is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "items": [{
+    "permission": "users:search", "about": "Search accounts.", "granted_by": ["support", "admin"]
+}] }))]
 pub struct PermissionList {
     pub items: Vec<PermissionInfo>,
 }
@@ -261,12 +272,20 @@ pub struct ClientSecret {
 
 /// Every living service client; there are few, so there are no pages.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "items": [{
+    "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a74", "name": "order-management", "created_at": "2026-11-22T09:00:00Z",
+    "secrets": [{ "created_at": "2026-11-22T09:00:00Z", "expires_at": null }]
+}] }))]
 pub struct ClientList {
     pub items: Vec<Client>,
 }
 
 /// A new secret, shown this once.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "client_id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a74", "name": "order-management",
+    "client_secret": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc"
+}))]
 pub struct ClientCredentials {
     pub client_id: ClientId,
     pub name: String,

@@ -103,6 +103,11 @@ pub enum TokenType {
 
 /// What a signed-in client holds. The refresh token works once and comes back renewed.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "token_type": "Bearer", "access_token": "eyJhbGciOiJFZERTQSIs…", "expires_in": 900,
+    "refresh_token": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc", "refresh_expires_at": "2026-12-06T09:00:00Z",
+    "session_id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a75"
+}))]
 pub struct Tokens {
     pub token_type: TokenType,
     /// A signed JWT (RFC 9068) for the `Authorization` header.
@@ -127,18 +132,25 @@ pub enum GrantType {
 /// A service asks for a token of its own (RFC 6749 §4.4), as a form. The credentials may come as HTTP Basic instead.
 /// Unknown parameters are ignored, as §3.2 demands.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "grant_type": "client_credentials", "client_id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a74",
+    "client_secret": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc"
+}))]
 pub struct TokenRequest {
     pub grant_type: GrantType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     pub client_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub client_secret: Option<String>,
 }
 
 /// A service's token (RFC 6749 §5.1).
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "token_type": "Bearer", "access_token": "eyJhbGciOiJFZERTQSIs…", "expires_in": 900
+}))]
 pub struct ServiceToken {
     pub token_type: TokenType,
     pub access_token: String,
@@ -165,6 +177,10 @@ pub struct Jwk {
 
 /// Every key under which a good token may be signed: the present one, the next and the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "keys": [{
+    "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
+    "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+}] }))]
 pub struct Jwks {
     pub keys: Vec<Jwk>,
 }
@@ -190,6 +206,11 @@ pub struct Session {
 
 /// Every live session of a user, the newest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "items": [{
+    "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a75", "current": true, "user_agent": "Mozilla/5.0",
+    "address": "203.0.113.7", "created_at": "2026-11-22T09:00:00Z", "last_used_at": "2026-11-22T09:00:00Z",
+    "expires_at": "2026-12-06T09:00:00Z"
+}] }))]
 pub struct SessionList {
     pub items: Vec<Session>,
 }
@@ -205,6 +226,10 @@ pub struct ConfirmPassword {
 
 /// A second factor that waits for its first code.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+    "otpauth_url": "otpauth://totp/Shop:ada%40shop.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Shop"
+}))]
 pub struct TotpStarted {
     /// The seed, base32, for typing into an app.
     pub secret: String,

@@ -248,6 +248,12 @@ pub struct Address {
 
 /// Every address of a user; there are at most fifty, so there are no pages.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "items": [{
+    "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a71", "label": "Home", "recipient": "Ada Lovelace",
+    "line1": "12 St James's Square", "line2": "", "city": "London", "region": "", "postal_code": "SW1Y 4JH",
+    "country": "GB", "phone": null, "is_default": true,
+    "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T09:00:00Z"
+}] }))]
 pub struct AddressList {
     pub items: Vec<Address>,
 }
@@ -278,6 +284,19 @@ pub struct KnownPlace {
 /// Everything that is held about a user here. What cannot be told apart from random bytes (hashes of passwords and
 /// tokens, the sealed second factor) is named and left out.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "exported_at": "2026-11-22T10:00:00Z",
+    "account": {
+        "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a70", "email": "ada@shop.example", "email_verified": true,
+        "status": "active", "roles": ["customer"], "display_name": "Ada Lovelace", "phone": null, "locale": "en",
+        "two_factor": false, "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T09:00:00Z"
+    },
+    "security": {
+        "password_changed_at": "2026-11-22T09:00:00Z", "two_factor_since": null, "recovery_codes_left": 0,
+        "pending_email": null, "known_places": [{ "last_seen_at": "2026-11-22T09:00:00Z" }]
+    },
+    "addresses": [], "sessions": [], "activity": []
+}))]
 pub struct Export {
     #[serde(with = "time::serde::rfc3339")]
     pub exported_at: OffsetDateTime,

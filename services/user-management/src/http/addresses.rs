@@ -46,9 +46,9 @@ async fn add(
 ) -> Result<impl IntoResponse, ApiError> {
     let mut tx = state.pool.begin().await?;
     addresses::lock(&mut tx, me.user()).await?;
-    let (address, version) = addresses::insert(&mut tx, me.user(), &new)
-        .await?
-        .ok_or_else(|| ApiError::code(Code::Conflict).detail("at most fifty addresses are kept: delete one first"))?;
+    let (address, version) = addresses::insert(&mut tx, me.user(), &new).await?.ok_or_else(|| {
+        ApiError::code(Code::Conflict).detail("at most fifty addresses are kept: delete one first")
+    })?;
     tx.commit().await?;
     let location = [(header::LOCATION, format!("/users/me/addresses/{}", address.id))];
     Ok((StatusCode::CREATED, location, ETag::of_version(version), Json(address)))

@@ -162,14 +162,16 @@ async fn end_sessions(
     admin::lock(&mut tx, id).await?.ok_or(Code::NotFound)?;
     let ended = sessions::revoke_all(&mut tx, id, None, Ended::Revoked).await?;
     events::sessions_revoked(&mut tx, id, &ended, Ended::Revoked).await?;
-    record(&mut tx, "user.sessions_ended", caller.subject, id.uuid(), json!({ "sessions": ended.len() })).await?;
+    record(&mut tx, "user.sessions_ended", caller.subject, id.uuid(), json!({ "sessions": ended.len() }))
+        .await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn not_oneself(caller: &Caller, user: UserId) -> Result<(), ApiError> {
     if caller.subject == user.uuid() {
-        return Err(ApiError::code(Code::Forbidden).detail("nobody does this to their own account: ask another administrator"));
+        return Err(ApiError::code(Code::Forbidden)
+            .detail("nobody does this to their own account: ask another administrator"));
     }
     Ok(())
 }

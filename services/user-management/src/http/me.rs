@@ -7,9 +7,7 @@ use serde_json::json;
 use shop_api::Code;
 use shop_api::Permission::{ProfileRead, ProfileWrite, SecurityWrite};
 use shop_api::users::auth::ConfirmPassword;
-use shop_api::users::profile::{
-    Account, ChangeEmail, ChangePassword, Export, UpdateProfile,
-};
+use shop_api::users::profile::{Account, ChangeEmail, ChangePassword, Export, UpdateProfile};
 use shop_kit::etag::{ETag, IfMatch, IfNoneMatch};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
 use time::OffsetDateTime;

@@ -51,5 +51,9 @@ fn field(pointer: &str, code: &str, rule: impl std::fmt::Display) -> ApiError {
 
 /// A password that is refused.
 fn weak(pointer: &str, reason: Weak) -> ApiError {
-    ApiError::code(Code::WeakPassword).errors(vec![FieldError::new(pointer, reason.code(), reason.to_string())])
+    ApiError::code(Code::WeakPassword).errors(vec![FieldError::new(
+        pointer,
+        reason.code(),
+        reason.to_string(),
+    )])
 }

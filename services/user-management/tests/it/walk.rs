@@ -1,0 +1,67 @@
+//! The walk of docs/howto/walk.md, as a reader types it: every block in one shell, against a real service.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use shop_test::{Mail, PATIENCE};
+use tokio::process::Command;
+
+use crate::world::World;
+
+const PAGE: &str = include_str!("../../../../docs/howto/walk.md");
+
+/// The shell blocks of the page, in order.
+fn blocks() -> String {
+    let mut parts = PAGE.split("```");
+    parts.next();
+    let blocks = parts
+        .step_by(2)
+        .map(|block| block.strip_prefix("sh\n").unwrap_or_else(|| panic!("no shell: {block}")));
+    blocks.collect()
+}
+
+/// Stands in for `cargo shopctl dev mail show`: waits for a letter that was not shown yet and prints it.
+const CARGO: &str = r#"#!/bin/sh
+cd "$(dirname "$0")" || exit 1
+shown=$(cat shown 2>/dev/null || echo 0)
+until [ -e "mail$shown" ]; do sleep 0.05; done
+cat "mail$shown"
+echo $((shown + 1)) > shown
+"#;
+
+/// Puts each letter with a token into the folder of the stand-in.
+async fn deliver(world: &World, dir: &Path, letters: usize) {
+    for number in 0..letters {
+        let with_token = |mail: &Mail| mail.text.contains("the token alone");
+        let enough = |_: &Mail| world.mailbox.list().iter().filter(|mail| with_token(mail)).count() > number;
+        world.mailbox.wait_for(enough, PATIENCE).await.unwrap_or_else(|| panic!("no letter {number}"));
+        let mail = world.mailbox.list().into_iter().filter(with_token).nth(number).unwrap();
+        std::fs::write(dir.join("half"), mail.text).unwrap();
+        std::fs::rename(dir.join("half"), dir.join(format!("mail{number}"))).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_right() {
+    let world = World::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let cargo = dir.path().join("cargo");
+    std::fs::write(&cargo, CARGO).unwrap();
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    // The two log-ins that shall be refused, and the reads after the end, show their code instead of failing.
+    let script = format!("set -eu\n{}", blocks());
+    let shell = Command::new("bash")
+        .args(["-c", &script])
+        .env("PATH", path)
+        .env("SHOP", format!("http://{}", world.service.public()))
+        .kill_on_drop(true)
+        .output();
+    let (output, ()) = futures::join!(tokio::time::timeout(PATIENCE, shell), deliver(&world, dir.path(), 2));
+    let output = output.expect("the shell ends").unwrap();
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{wrong}");
+    let codes: Vec<&str> = said.lines().filter(|line| !line.contains('{') && !line.is_empty()).collect();
+    assert_eq!(codes, ["second_factor_required", "session_ended", "session_ended"], "{said}\n{wrong}");
+    assert_eq!(world.count("SELECT count(*) FROM users WHERE status = 'deleted' AND email IS NULL").await, 1);
+}
