@@ -57,12 +57,7 @@ pub async fn sessions_revoked(
     write(tx, "session.revoked", user, &json!({ "sessions": sessions, "reason": reason.as_str() })).await
 }
 
-async fn write(
-    tx: &mut PgConnection,
-    kind: &str,
-    user: UserId,
-    data: &impl Serialize,
-) -> sqlx::Result<()> {
+async fn write(tx: &mut PgConnection, kind: &str, user: UserId, data: &impl Serialize) -> sqlx::Result<()> {
     outbox::write(tx, kind, user.uuid(), data).await.map(drop).map_err(|error| match error {
         OutboxError::Database(error) => error,
         other => sqlx::Error::Encode(Box::new(other)),

@@ -37,7 +37,10 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
     /// Takes it out: it is the handler's, and nobody asks twice.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         // A service has no account; its roles grant none of the routes that ask for one.
-        parts.extensions.remove().ok_or_else(|| ApiError::code(Code::Forbidden).detail("only a person has an account"))
+        parts
+            .extensions
+            .remove()
+            .ok_or_else(|| ApiError::code(Code::Forbidden).detail("only a person has an account"))
     }
 }
 

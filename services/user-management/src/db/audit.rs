@@ -75,16 +75,8 @@ pub async fn list(
     plan_for_values(tx).await?;
     let user = user.map(|id| id.uuid());
     let before = before.map_or(Uuid::max(), |id| id.uuid());
-    let rows = sqlx::query_file_as!(
-        Row,
-        "src/db/list_audit.sql",
-        user,
-        action,
-        before,
-        limit
-    )
-    .fetch_all(tx)
-    .await?;
+    let rows =
+        sqlx::query_file_as!(Row, "src/db/list_audit.sql", user, action, before, limit).fetch_all(tx).await?;
     Ok(rows.into_iter().map(AuditEntry::from).collect())
 }
 
