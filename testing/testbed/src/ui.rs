@@ -31,14 +31,14 @@ impl Row {
 }
 
 pub(crate) fn table(rows: &[Row]) {
-    println!("{:<10} {:<8} {:>8}  {:<42} PASSWORD", "PART", "STATE", "PID", "ADDRESS");
+    println!("{:<10} {:<8} {:>8}  {:<50} PASSWORD", "PART", "STATE", "PID", "ADDRESS");
     for row in rows {
         let running = row.running.as_ref();
         let pid = running.and_then(|part| part.pid).map(|pid| pid.to_string()).unwrap_or_default();
         let url = running.map(|part| part.url.as_str()).unwrap_or_default();
         let file = running.and_then(|part| part.password_file.as_ref());
         let file = file.map(|file| file.display().to_string()).unwrap_or_default();
-        println!("{}", format!("{:<10} {:<8} {pid:>8}  {url:<42} {file}", row.part, row.state).trim_end());
+        println!("{}", format!("{:<10} {:<8} {pid:>8}  {url:<50} {file}", row.part, row.state).trim_end());
     }
 }
 
