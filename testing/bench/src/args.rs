@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Cargo profile to build the service with
     #[arg(long, default_value = "release")]
     pub(crate) profile: String,
+    /// Measure this built program instead of building one
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    pub(crate) program: Option<PathBuf>,
     /// Exit 3 when a target is not met
     #[arg(long)]
     pub(crate) check: bool,

@@ -55,8 +55,13 @@ pub(crate) async fn run(args: Args, ui: Ui) -> Result<End> {
     for peer in args.peers() {
         peer.build(consent, &ui).await?;
     }
-    ui.says("building user-management");
-    let program = ours::build(&args.profile).await?;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => {
+            ui.says("building user-management");
+            ours::build(&args.profile).await?
+        }
+    };
 
     let (plan, size) = scale(&args);
     ui.says(&format!("seeding {} accounts", size.users));
@@ -89,6 +94,7 @@ fn scale(args: &Args) -> (Plan, Size) {
     let (plan, users) = if args.quick {
         (
             Plan {
+                quick: true,
                 rounds: 1,
                 seconds: 1,
                 starts: 2,
@@ -101,6 +107,7 @@ fn scale(args: &Args) -> (Plan, Size) {
     } else {
         (
             Plan {
+                quick: false,
                 rounds: 5,
                 seconds: 8,
                 starts: 25,

@@ -30,6 +30,8 @@ pub(crate) struct Sample {
     pub(crate) server_us: f64,
     pub(crate) postgres_us: f64,
     pub(crate) generator_us: f64,
+    /// Cores that the generator used, its own start included.
+    pub(crate) generator_cores: f64,
     /// Cores that others used meanwhile.
     pub(crate) foreign_cores: f64,
     /// Answers that were no success, and broken connections.
@@ -96,6 +98,7 @@ impl Reading {
             server_us: each(server),
             postgres_us: each(postgres),
             generator_us: each(generators),
+            generator_cores: generators / wall,
             foreign_cores: ((self.machine - before.machine - ours) / wall).max(0.0),
             errors: outcome.errors,
             requests: outcome.requests,

@@ -59,6 +59,8 @@ pub(crate) enum Name {
 pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) seconds: u64,
+    /// Only whether the harness works.
+    pub(crate) quick: bool,
     /// Starts that are timed.
     pub(crate) starts: usize,
     /// Seconds that everybody runs before the first round; a virtual machine compiles meanwhile.
@@ -223,7 +225,7 @@ fn flaw(row: &Row) -> Option<String> {
         return Some(format!("{}: a round without a single answer", row.name));
     }
     // One thread of wrk is at its end near one core; pgbench has two threads and is no server's generator.
-    let cores = row.middle(|sample| sample.generator_us * sample.per_second / 1e6);
+    let cores = row.middle(|sample| sample.generator_cores);
     (row.role != Role::Limit && cores > 0.97)
         .then(|| format!("{}: the generator was saturated ({cores:.2} cores)", row.name))
 }
