@@ -1,13 +1,137 @@
 //! `shopctl auth`: who this machine is to the services. Must not talk HTTP itself: shop-client does.
+mod failure;
+mod login;
+mod logout;
+mod session;
+mod status;
+mod store;
+
+use clap::Subcommand;
+use shop_client::{Anonymous, Client};
+use time::OffsetDateTime;
+
+use self::session::Signed;
+use self::store::Store;
+use super::dev;
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, OrExit as _};
 use crate::exit::Exit;
 use crate::ui::Ui;
 
-/// Log in to the platform's services, and out
-#[derive(Debug, clap::Args)]
-pub(crate) struct AuthArgs {}
+/// The service that people sign in at.
+const ISSUER: &str = "user-management";
 
-pub(crate) async fn run(_args: AuthArgs, _context: &Context, _ui: &mut Ui) -> Result<Exit, CommandError> {
-    Err(CommandError::new(Exit::Unexpected, "not built yet"))
+/// Names a file with an access token that is used instead of what `login` keeps: for pipelines.
+const TOKEN_FILE: &str = "SHOPCTL_TOKEN_FILE";
+
+/// Sign in to the platform's services, and out
+///
+/// Tokens are kept in the system's keyring, or in a file that only you can read, one for each environment and address.
+/// SHOPCTL_TOKEN_FILE names a file with an access token that is used instead.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuthArgs {
+    #[command(subcommand)]
+    command: AuthCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuthCommand {
+    Login(login::LoginArgs),
+    Status(status::StatusArgs),
+    Logout(logout::LogoutArgs),
+}
+
+/// Where to be signed in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlaceArgs {
+    /// Environment of shop.toml
+    #[arg(short, long, default_value = "dev", value_name = "ENV")]
+    env: String,
+    /// Address of user-management, instead of the environment's: https, or http to this machine
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+pub(crate) async fn run(args: AuthArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
+    match args.command {
+        AuthCommand::Login(args) => login::run(args, context, ui).await,
+        AuthCommand::Status(args) => status::run(&args, context, ui).await,
+        AuthCommand::Logout(args) => logout::run(&args, context, ui).await,
+    }
+}
+
+/// The issuer of one environment, and what is kept of it here.
+struct Place {
+    environment: String,
+    /// Sends no token.
+    client: Client,
+    store: Store,
+}
+
+impl Place {
+    fn find(args: &PlaceArgs, context: &Context) -> Result<Self, CommandError> {
+        let url = match &args.url {
+            Some(url) => url.clone(),
+            None => address(&args.env, context)?,
+        };
+        let client = Client::new(&url, Anonymous).map_err(|error| failure::of(&error, &args.env))?;
+        let store = Store::open(context, &args.env, client.base_url().as_str())?;
+        Ok(Self { environment: args.env.clone(), client, store })
+    }
+
+    /// A client that is signed in with what is kept, or with the token file's token.
+    fn signed_in(&self, context: &Context, ui: &Ui) -> Result<Client, CommandError> {
+        if let Some(path) = context.variable(TOKEN_FILE) {
+            let token = secret_of(&context.directory.join(&path), TOKEN_FILE, ui)?;
+            return Ok(self.client.with_tokens(shop_client::Fixed(token.into())));
+        }
+        let signed = Signed::new(self.client.clone(), self.store.clone(), ui.redactor().clone());
+        Ok(self.client.with_tokens(signed))
+    }
+}
+
+/// Where the issuer of an environment answers: in dev the running stack's first replica, elsewhere its host.
+fn address(environment: &str, context: &Context) -> Result<String, CommandError> {
+    let resolved = context.environment(environment)?;
+    let service =
+        resolved.services.iter().find(|(name, _)| name.as_str() == ISSUER).map(|(_, service)| service);
+    let service = service.ok_or_else(|| {
+        CommandError::usage(format!("there is no {ISSUER} in {environment}, so nobody can sign in"))
+            .hint("add it to shop.toml, or give --url")
+    })?;
+    if let Some(host) = &service.host {
+        return Ok(format!("https://{}", host.value));
+    }
+    if resolved.cluster.is_some() {
+        let message = format!("{ISSUER} has no host in {environment}");
+        let hint =
+            format!("give it one in shop.toml ([service.{ISSUER}.environment.{environment}]), or give --url");
+        return Err(CommandError::usage(message).hint(hint));
+    }
+    let record =
+        dev::stack(context)?.record().or_exit(Exit::Unexpected, "the stack's record cannot be read")?;
+    let running = record.iter().flat_map(|record| &record.services).find(|service| service.name == ISSUER);
+    let replica = running.and_then(|service| service.replicas.first());
+    replica.map(|replica| replica.url.clone()).ok_or_else(|| {
+        CommandError::new(Exit::Unreachable, format!("{ISSUER} does not run here"))
+            .hint("start it with `shopctl dev up`, or give --url")
+    })
+}
+
+/// The text of a file without the newline at its end, registered for masking.
+fn secret_of(path: &std::path::Path, what: &str, ui: &Ui) -> Result<String, CommandError> {
+    let text = std::fs::read_to_string(path)
+        .or_exit(Exit::Usage, format!("{what} {} cannot be read", path.display()))?;
+    let secret = text.trim_end_matches(['\r', '\n']).to_owned();
+    if secret.is_empty() {
+        return Err(CommandError::usage(format!("{what} {} is empty", path.display())));
+    }
+    ui.redactor().register(&secret);
+    Ok(secret)
+}
+
+/// A time as people read it.
+fn shown(time: OffsetDateTime) -> String {
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    time.to_offset(time::UtcOffset::UTC).format(&format).unwrap_or_else(|_| time.to_string())
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use shop_devstack::events::{Event, Events};
-use shop_devstack::{Stack, Trouble};
+use shop_devstack::{Stack, Stop, Trouble};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::context::Context;
@@ -59,16 +59,17 @@ pub(crate) async fn run(args: DevArgs, context: &Context, ui: &mut Ui) -> Result
 }
 
 /// The stack of the checkout that the command works in.
-fn stack(context: &Context) -> Result<Stack, CommandError> {
+pub(super) fn stack(context: &Context) -> Result<Stack, CommandError> {
     let state =
         context.variable("SHOP_DEV_STATE").map(|folder| context.directory.join(PathBuf::from(folder)));
     Stack::open(context.root()?, state).map_err(failure::of)
 }
 
 /// Runs the engine and shows its events until it is done; what it said last is shown as well. `None` is shown each
-/// second, for what depends on the time.
+/// second, for what depends on the time. When nothing can be shown any more, the engine is told to stop.
 async fn watch<T, F>(
     engine: impl FnOnce(Events) -> F,
+    stop: &Stop,
     mut show: impl FnMut(Option<Event>) -> Result<(), CommandError>,
 ) -> Result<Result<T, Trouble>, CommandError>
 where
@@ -78,16 +79,26 @@ where
     let (sender, mut receiver) = unbounded_channel();
     let mut engine = tokio::spawn(engine(Events::to(sender)));
     let mut clock = tokio::time::interval(Duration::from_secs(1));
+    let mut shown = Ok(());
+    let mut tell = |event| {
+        if shown.is_ok() {
+            shown = show(event);
+        }
+        if shown.is_err() {
+            stop.gently.cancel();
+        }
+    };
     let outcome = loop {
         tokio::select! {
             biased;
-            Some(event) = receiver.recv() => show(Some(event))?,
+            Some(event) = receiver.recv() => tell(Some(event)),
             outcome = &mut engine => break outcome,
-            _ = clock.tick() => show(None)?,
+            _ = clock.tick() => tell(None),
         }
     };
     while let Ok(event) = receiver.try_recv() {
-        show(Some(event))?;
+        tell(Some(event));
     }
+    shown?;
     outcome.or_exit(Exit::Unexpected, "the supervisor stopped by itself")
 }

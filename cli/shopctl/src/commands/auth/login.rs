@@ -1,0 +1,126 @@
+//! `shopctl auth login`: signs in and keeps the tokens.
+use std::io::Read as _;
+
+use serde::Serialize;
+use shop_api::Code;
+use shop_api::users::auth::{Login, Tokens};
+use time::OffsetDateTime;
+
+use super::store::{Keeper, Kept};
+use super::{Place, PlaceArgs, failure, secret_of, shown};
+use crate::context::Context;
+use crate::error::{CommandError, OrExit as _};
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// Sign in
+///
+/// Asks for what is not given. A password is never an argument: it would show in the list of processes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoginArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Who signs in
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// File with the password, or - for stdin
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<String>,
+    /// Code of the authenticator app, or a recovery code
+    #[arg(long, value_name = "CODE")]
+    totp: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    environment: &'a str,
+    url: &'a str,
+    email: &'a str,
+    #[serde(with = "time::serde::rfc3339")]
+    session_until: OffsetDateTime,
+    #[serde(flatten)]
+    keeper: &'a Keeper,
+}
+
+pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let place = Place::find(&args.place, context)?;
+    let url = place.client.base_url().as_str().trim_end_matches('/').to_owned();
+    ui.status(format!("signing in to {} at {url}", place.environment));
+    let email = match args.email {
+        Some(email) => email,
+        None => ui.ask("E-mail:", "--email")?,
+    };
+    let password = password(args.password_file.as_deref(), context, ui)?;
+    let form = Login { email, password, ..Login::default() };
+    let tokens = sign_in(&place, form.clone(), args.totp, ui).await?;
+    let kept = Kept::of(tokens, form.email, ui.redactor());
+    let lock = place.store.lock().await?;
+    let keeper = place.store.save(&kept).await?;
+    drop(lock);
+    let until = kept.session_until;
+    let answer = Answer {
+        environment: &place.environment,
+        url: &url,
+        email: &kept.email,
+        session_until: until,
+        keeper: &keeper,
+    };
+    let text = format!(
+        "signed in to {} as {} until {}; kept in {keeper}",
+        place.environment,
+        kept.email,
+        shown(until)
+    );
+    ui.data(&answer, text)?;
+    Ok(Exit::Done)
+}
+
+fn password(file: Option<&str>, context: &Context, ui: &Ui) -> Result<String, CommandError> {
+    match file {
+        None => ui.ask_secret("Password:", "--password-file"),
+        Some("-") => {
+            let mut text = String::new();
+            std::io::stdin().lock().read_to_string(&mut text).or_exit(Exit::Usage, "stdin cannot be read")?;
+            let password = text.trim_end_matches(['\r', '\n']);
+            if password.is_empty() {
+                return Err(CommandError::usage("stdin holds no password"));
+            }
+            ui.redactor().register(password);
+            Ok(password.to_owned())
+        }
+        Some(file) => secret_of(&context.directory.join(file), "password file", ui),
+    }
+}
+
+/// Signs in; asks for the second factor when the service wants one and none was given.
+async fn sign_in(
+    place: &Place,
+    mut form: Login,
+    code: Option<String>,
+    ui: &Ui,
+) -> Result<Tokens, CommandError> {
+    let given = code.is_some();
+    if let Some(code) = code {
+        second_factor(&mut form, code);
+    }
+    let users = place.client.users();
+    let error = match users.login(&form).await {
+        Ok(tokens) => return Ok(tokens),
+        Err(error) => error,
+    };
+    if error.code() != Some(Code::SecondFactorRequired) || given {
+        return Err(failure::of(&error, &place.environment));
+    }
+    second_factor(&mut form, ui.ask("Code of the authenticator app, or a recovery code:", "--totp")?);
+    users.login(&form).await.map_err(|error| failure::of(&error, &place.environment))
+}
+
+/// Six digits are the app's; anything else is a recovery code.
+fn second_factor(form: &mut Login, code: String) {
+    let code = code.trim().to_owned();
+    if code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()) {
+        form.totp_code = Some(code);
+    } else {
+        form.recovery_code = Some(code);
+    }
+}

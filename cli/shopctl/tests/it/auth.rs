@@ -1,0 +1,290 @@
+//! `shopctl auth`: signing in, staying signed in, signing out, and where the tokens lie meanwhile.
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::issuer::{CODE, EMAIL, Issuer, PASSWORD, RECOVERY};
+use crate::world::{FIXTURE, Ran, World, ran};
+
+/// A keyring of the developer's must not be touched: with no bus there is none.
+const NO_KEYRING: (&str, &str) = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+
+struct Desk {
+    world: World,
+    issuer: Issuer,
+}
+
+impl Desk {
+    fn open() -> Self {
+        let world = World::with(FIXTURE);
+        fs::write(world.path("work/password"), format!("{PASSWORD}\n")).expect("written");
+        Self { world, issuer: Issuer::open() }
+    }
+
+    fn auth(&self, arguments: &[&str]) -> Command {
+        let mut command = self.world.shopctl();
+        command
+            .env(NO_KEYRING.0, NO_KEYRING.1)
+            .arg("auth")
+            .args(arguments)
+            .args(["--url", &self.issuer.url()]);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let ran = ran(&mut self.auth(arguments));
+        for secret in [PASSWORD, "access-1", "refresh-1", "access-2", "refresh-2"] {
+            assert!(
+                !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
+                "{secret} was shown: {ran:?}"
+            );
+        }
+        ran
+    }
+
+    fn login(&self) -> Ran {
+        let ran = self.run(&["login", "--email", EMAIL, "--password-file", "password"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.world.path("home/.local/state/shopctl")
+    }
+
+    /// The file with the tokens, if there is one.
+    fn file(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.folder()).ok()?;
+        let mut files = entries.map(|entry| entry.expect("an entry").path());
+        files.find(|path| path.extension().is_some_and(|extension| extension == "json"))
+    }
+}
+
+#[test]
+fn sign_in_look_and_sign_out() {
+    let desk = Desk::open();
+    let login = desk.login();
+    assert!(
+        login
+            .stdout
+            .starts_with(&format!("signed in to dev as {EMAIL} until 2099-12-22 08:30 UTC; kept in "))
+    );
+
+    let status = desk.run(&["status"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    assert!(status.stdout.starts_with(&format!("dev: {EMAIL} (customer, admin) until 2099-12-22 08:30 UTC")));
+    let document = desk.run(&["status", "--output", "json"]).json();
+    let expected = json!({
+        "schema": 1, "environment": "dev", "url": desk.issuer.url(), "email": EMAIL, "roles": ["customer", "admin"],
+        "session_until": "2099-12-22T08:30:00Z", "stored_in": "file", "file": desk.file().expect("a file"),
+    });
+    assert_eq!(document, expected);
+
+    let logout = desk.run(&["logout"]);
+    assert_eq!((logout.code, logout.stdout.as_str()), (0, "signed out of dev\n"));
+    assert!(!desk.issuer.has_session() && desk.file().is_none());
+    assert_eq!(desk.run(&["logout", "--output", "json"]).json()["was_signed_in"], false);
+    let status = desk.run(&["status"]);
+    assert_eq!(status.code, 7, "{status:?}");
+    assert!(status.stderr.contains("hint: run `shopctl auth login --env dev`"), "{}", status.stderr);
+}
+
+#[test]
+fn only_the_owner_can_read_the_tokens() {
+    let desk = Desk::open();
+    desk.login();
+    let file = desk.file().expect("a file");
+    let mode = |path: &PathBuf| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(&desk.folder())), (0o600, 0o700));
+    assert!(!fs::read_to_string(&file).expect("text").contains(PASSWORD));
+
+    fs::set_permissions(&file, Permissions::from_mode(0o640)).expect("set");
+    for command in ["status", "logout"] {
+        let refused = desk.run(&[command]);
+        assert_eq!(refused.code, 7, "{refused:?}");
+        assert!(
+            refused.stderr.contains("others can read") && refused.stderr.contains("chmod 600"),
+            "{refused:?}"
+        );
+    }
+    assert!(desk.issuer.has_session());
+    let elsewhere = desk.world.path("elsewhere.json");
+    fs::rename(&file, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &file).expect("linked");
+    assert!(desk.run(&["status"]).stderr.contains("is not a file of yours"));
+}
+
+#[test]
+fn a_password_comes_from_stdin_or_a_file_and_never_from_an_argument() {
+    let desk = Desk::open();
+    let mut command = desk.auth(&["login", "--email", EMAIL, "--password-file", "-"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(format!("{PASSWORD}\n").as_bytes()).expect("read");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    assert_eq!(desk.run(&["login", "--password", "x"]).code, 2);
+    let asked = desk.run(&["login", "--email", EMAIL]);
+    assert_eq!(asked.code, 2, "{asked:?}");
+    assert!(asked.stderr.contains("hint: give --password-file"), "{}", asked.stderr);
+    let no_email = desk.run(&["login", "--password-file", "password"]);
+    assert!(no_email.code == 2 && no_email.stderr.contains("hint: give --email"), "{no_email:?}");
+    let absent = desk.run(&["login", "--email", EMAIL, "--password-file", "nowhere"]);
+    assert!(absent.code == 2 && absent.stderr.contains("nowhere cannot be read"), "{absent:?}");
+}
+
+#[test]
+fn a_second_factor_is_asked_for_when_the_service_wants_one() {
+    let desk = Desk::open();
+    desk.issuer.state().wants_code = true;
+    let login = ["login", "--email", EMAIL, "--password-file", "password"];
+    let asked = desk.run(&login);
+    assert_eq!(asked.code, 2, "{asked:?}");
+    assert!(asked.stderr.contains("hint: give --totp"), "{}", asked.stderr);
+    for (code, expected) in [("000000", 7), ("WRONG-CODE", 7), (CODE, 0), (RECOVERY, 0)] {
+        assert_eq!(desk.run(&[&login[..], &["--totp", code]].concat()).code, expected, "{code}");
+    }
+}
+
+#[test]
+fn on_a_terminal_everything_is_asked() {
+    let desk = Desk::open();
+    desk.issuer.state().wants_code = true;
+    let program = assert_cmd::cargo::cargo_bin!("shopctl");
+    let line = format!("{} auth login --url {}", program.display(), desk.issuer.url());
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
+    command.env("HOME", desk.world.path("home")).env("TERM", "xterm").env(NO_KEYRING.0, NO_KEYRING.1);
+    command.env("PATH", std::env::var_os("PATH").expect("a PATH")).current_dir(desk.world.path("work"));
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut keyboard = child.stdin.take().expect("a pipe");
+    keyboard.write_all(format!("{EMAIL}\n{PASSWORD}\n{CODE}\n").as_bytes()).expect("typed");
+    let output = child.wait_with_output().expect("it ends");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{shown}");
+    for question in ["E-mail:", "Password:", "Code of the authenticator app"] {
+        assert!(shown.contains(question), "{shown}");
+    }
+    assert!(desk.issuer.has_session());
+}
+
+#[test]
+fn a_refusal_ends_with_7_and_silence_with_9() {
+    let desk = Desk::open();
+    let wrong = desk.run(&["login", "--email", "eve@shop.example", "--password-file", "password"]);
+    assert_eq!(wrong.code, 7, "{wrong:?}");
+    assert!(desk.file().is_none());
+    desk.login();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let mut away = desk.world.shopctl();
+    away.env(NO_KEYRING.0, NO_KEYRING.1).args([
+        "auth",
+        "login",
+        "--email",
+        EMAIL,
+        "--password-file",
+        "password",
+    ]);
+    let away = ran(away.args(["--url", &format!("http://{free}")]));
+    assert_eq!(away.code, 9, "{away:?}");
+    assert!(away.stderr.contains("is not reachable"), "{}", away.stderr);
+}
+
+#[test]
+fn a_token_that_ended_is_renewed_and_the_new_one_kept() {
+    let desk = Desk::open();
+    // Shorter than the margin: each command finds it too old.
+    desk.issuer.state().lifetime = 5;
+    desk.login();
+    let file = desk.file().expect("a file");
+    let before = fs::read_to_string(&file).expect("text");
+    assert_eq!(desk.run(&["status"]).code, 0);
+    let after = fs::read_to_string(&file).expect("text");
+    assert!(before.contains("refresh-1") && after.contains("refresh-2") && !after.contains("refresh-1"));
+    assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn commands_at_once_do_not_use_one_refresh_token_twice() {
+    let desk = Desk::open();
+    desk.issuer.state().lifetime = 5;
+    desk.login();
+    desk.issuer.state().lifetime = 900;
+    let commands: Vec<_> = (0..8)
+        .map(|_| {
+            desk.auth(&["status"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
+        })
+        .collect();
+    for command in commands {
+        let output = command.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(desk.issuer.state().refreshes, 1, "the others did not take what the first one kept");
+    assert!(desk.issuer.has_session());
+}
+
+#[test]
+fn a_session_that_was_ended_elsewhere_leaves_nothing_behind() {
+    let desk = Desk::open();
+    desk.login();
+    desk.issuer.end_session();
+    let status = desk.run(&["status"]);
+    assert_eq!(status.code, 7, "{status:?}");
+    assert!(desk.file().is_none(), "tokens of a dead session were kept");
+}
+
+#[test]
+fn a_token_file_wins() {
+    let desk = Desk::open();
+    desk.login();
+    let token = desk.world.path("work/ci-token");
+    fs::write(&token, "access-1\n").expect("written");
+    let with_file = |arguments: &[&str]| ran(desk.auth(arguments).env("SHOPCTL_TOKEN_FILE", "ci-token"));
+    let document = with_file(&["status", "--output", "json"]).json();
+    assert_eq!((&document["email"], &document["session_until"]), (&json!(EMAIL), &json!(null)));
+    assert_eq!(document["file"], json!(token));
+    let logout = with_file(&["logout"]);
+    assert!(logout.code == 2 && logout.stderr.contains("SHOPCTL_TOKEN_FILE is set"), "{logout:?}");
+
+    fs::write(&token, "token-of-a-service").expect("written");
+    assert!(with_file(&["status"]).stdout.starts_with("dev: a service"));
+    for (text, expected) in [("stale", 7), ("", 2)] {
+        fs::write(&token, text).expect("written");
+        assert_eq!(with_file(&["status"]).code, expected, "{text:?}");
+    }
+    assert!(desk.issuer.has_session(), "the kept session was touched");
+}
+
+#[test]
+fn each_environment_and_address_has_its_own() {
+    let desk = Desk::open();
+    desk.login();
+    assert_eq!(desk.run(&["status", "--env", "staging"]).code, 7);
+    let other = Issuer::open();
+    let mut command = desk.world.shopctl();
+    let elsewhere = command.env(NO_KEYRING.0, NO_KEYRING.1).args(["auth", "status", "--url", &other.url()]);
+    assert_eq!(ran(elsewhere).code, 7);
+}
+
+#[test]
+fn a_place_that_is_none_says_what_to_do() {
+    let world = World::with(FIXTURE);
+    for (arguments, code, expected) in [
+        (&["--env", "prd"][..], 2, "did you mean `prod`?"),
+        (&["--env", "dev"], 9, "shopctl dev up"),
+        (&["--url", "http://users.shop.example"], 2, "use https"),
+        (&["--url", "nonsense"], 2, "it is no URL"),
+    ] {
+        let mut command = world.shopctl();
+        command.env(NO_KEYRING.0, NO_KEYRING.1).env("SHOP_DEV_STATE", world.path("state"));
+        let ran = ran(command.args(["auth", "status"]).args(arguments));
+        assert_eq!(ran.code, code, "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(expected), "{arguments:?}: {}", ran.stderr);
+    }
+}
