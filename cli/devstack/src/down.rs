@@ -10,7 +10,7 @@ use crate::database;
 use crate::events::Events;
 use crate::orphans;
 use crate::record::Source;
-use crate::server::{Choice, Server, ServerSpec};
+use crate::server::{self, Choice, Server, ServerSpec};
 use crate::stack::Stack;
 use crate::trouble::Result;
 
@@ -54,19 +54,11 @@ pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result
     let record = stack.record().ok().flatten();
     orphans::end_services(stack, record.as_ref()).await?;
     let mut dropped = Vec::new();
-    if let Some(last) = stack.last_server()? {
-        let url = (last.source == Source::Url).then(|| asked.url.clone().unwrap_or(last.url));
-        let password_file = asked.password_file.clone().or(last.password_file);
-        let spec = ServerSpec {
-            choice: Choice::Only(last.source),
-            url,
-            password_file,
-            confirm: asked.confirm.clone(),
-        };
+    for spec in servers_with_data(stack, asked)? {
         let server = Server::start(stack, &spec, events).await?;
         let outcome = database::drop_all(&server, stack).await;
         server.stop().await?;
-        dropped = outcome?;
+        dropped.extend(outcome?);
     }
     orphans::end_servers(stack, record.as_ref()).await?;
     stack.forget()?;
@@ -77,6 +69,22 @@ pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result
         stack.folder().remove(file)?;
     }
     Ok(dropped)
+}
+
+/// Our own folders with data, and the server elsewhere that was used last.
+fn servers_with_data(stack: &Stack, asked: &ServerSpec) -> Result<Vec<ServerSpec>> {
+    let own = [(Source::Local, server::LOCAL), (Source::Download, server::DOWNLOADED)];
+    let own = own.into_iter().filter(|(_, folder)| stack.path(folder).join("data").exists());
+    let mut specs: Vec<ServerSpec> =
+        own.map(|(source, _)| ServerSpec { choice: Choice::Only(source), ..ServerSpec::default() }).collect();
+    let last = stack.last_server()?.filter(|last| matches!(last.source, Source::Url | Source::Docker));
+    specs.extend(last.map(|last| ServerSpec {
+        choice: Choice::Only(last.source),
+        url: (last.source == Source::Url).then(|| asked.url.clone().unwrap_or(last.url)),
+        password_file: asked.password_file.clone().or(last.password_file),
+        confirm: asked.confirm.clone(),
+    }));
+    Ok(specs)
 }
 
 fn absent_is_fine(outcome: io::Result<()>) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
@@ -24,7 +24,8 @@ struct Member {
     service: String,
     wanted: watch::Sender<PathBuf>,
     ending: CancellationToken,
-    replicas: Vec<JoinHandle<()>>,
+    /// Dropped with the fleet, they stop supervising; the processes stay for the next `up` to end.
+    replicas: JoinSet<()>,
 }
 
 impl Fleet {
@@ -39,12 +40,12 @@ impl Fleet {
     ) {
         let wanted = watch::Sender::new(program);
         let ending = CancellationToken::new();
-        let replicas = replicas.into_iter().map(|spec| {
+        let mut tasks = JoinSet::new();
+        for spec in replicas {
             let (wanted, ending) = (wanted.subscribe(), ending.clone());
-            tokio::spawn(Replica { spec, board: board.clone(), wanted, ending, stop: stop.clone() }.run())
-        });
-        let replicas = replicas.collect();
-        self.members.push(Member { service: service.to_owned(), wanted, ending, replicas });
+            tasks.spawn(Replica { spec, board: board.clone(), wanted, ending, stop: stop.clone() }.run());
+        }
+        self.members.push(Member { service: service.to_owned(), wanted, ending, replicas: tasks });
     }
 
     /// Has every replica of the service run `program`, even if it is the file it runs already.
@@ -56,14 +57,11 @@ impl Fleet {
 
     /// Ends all, the last started first.
     pub(crate) async fn end(&mut self) {
-        while let Some(member) = self.members.pop() {
+        while let Some(mut member) = self.members.pop() {
             member.ending.cancel();
-            for mut replica in member.replicas {
-                // Its own grace is within this time; past it the task itself must hang.
-                if tokio::time::timeout(GRACE + Duration::from_secs(5), &mut replica).await.is_err() {
-                    replica.abort();
-                }
-            }
+            // Its own grace is within this time; past it the task itself must hang, and is dropped.
+            let all = async { while member.replicas.join_next().await.is_some() {} };
+            let _late = tokio::time::timeout(GRACE + Duration::from_secs(5), all).await;
         }
     }
 }

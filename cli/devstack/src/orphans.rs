@@ -11,6 +11,7 @@ use crate::postgres::Postgres;
 use crate::process::{Proc, marked};
 use crate::record::Record;
 use crate::redis::Redis;
+use crate::server;
 use crate::stack::Stack;
 use crate::trouble::Result;
 
@@ -18,9 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ends the services, commands and parts that still run; servers that keep data stay. Answers how many there were.
 pub(crate) async fn end_services(stack: &Stack, record: Option<&Record>) -> Result<usize> {
-    let left = services(stack, record);
+    end_all(services(stack, record), Signal::TERM).await
+}
+
+/// Ends all at once, each after `polite` or else killed. Answers how many there were.
+async fn end_all(left: Vec<Proc>, polite: Signal) -> Result<usize> {
     let count = left.len();
-    let ends: Vec<_> = left.into_iter().map(|proc| tokio::spawn(proc.stop(Signal::TERM, PATIENCE))).collect();
+    let ends: Vec<_> = left.into_iter().map(|proc| tokio::spawn(proc.stop(polite, PATIENCE))).collect();
     for end in ends {
         end.await.map_err(io::Error::other)??;
     }
@@ -30,11 +35,13 @@ pub(crate) async fn end_services(stack: &Stack, record: Option<&Record>) -> Resu
 /// Ends the database server, Redis and the containers of the stack. Answers how many there were.
 pub(crate) async fn end_servers(stack: &Stack, record: Option<&Record>) -> Result<usize> {
     let mut count = 0;
-    for folder in ["postgres", "postgres-download"] {
+    for folder in [server::LOCAL, server::DOWNLOADED] {
         if let Some(server) = Postgres::find(&stack.path(folder)).await? {
             server.stop().await?;
             count += 1;
         }
+        // One that was interrupted in its first moments has not written down yet that it runs.
+        end_all(marked(&stack.path(folder)), Signal::INT).await?;
     }
     if let Some(redis) = Redis::find(&stack.path("redis")).await? {
         redis.stop().await?;

@@ -27,6 +27,12 @@ pub enum Choice {
     Only(Source),
 }
 
+impl Choice {
+    fn why(self, otherwise: &str) -> &str {
+        if matches!(self, Self::Auto) { otherwise } else { "as asked" }
+    }
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
 pub struct ServerSpec {
@@ -92,14 +98,14 @@ impl Server {
                     ),
                 },
                 Source::Docker => match docker::available().await {
-                    Ok(()) => match Self::container(stack, events).await {
+                    Ok(()) => match Self::container(stack, spec.choice, events).await {
                         Ok(server) => return Ok(server),
                         Err(error) => tried.push(format!("Docker: {error}")),
                     },
                     Err(lacking) => tried.push(format!("no Docker ({lacking})")),
                 },
                 Source::Download => match download::postgres(stack, events).await {
-                    Ok(bin) => return Self::downloaded(stack, bin, events).await,
+                    Ok(bin) => return Self::downloaded(stack, bin, spec.choice, events).await,
                     Err(error) => tried.push(format!("no download ({error})")),
                 },
             }
@@ -151,8 +157,8 @@ impl Server {
         Self::process(stack, LOCAL, bin, Source::Local, why, events).await
     }
 
-    async fn downloaded(stack: &Stack, bin: PathBuf, events: &Events) -> Result<Self> {
-        let why = format!("fetched: {}, since nothing else is at hand", download::WHAT);
+    async fn downloaded(stack: &Stack, bin: PathBuf, choice: Choice, events: &Events) -> Result<Self> {
+        let why = format!("{}, {}", download::WHAT, choice.why("since nothing else is at hand"));
         Self::process(stack, DOWNLOADED, bin, Source::Download, why, events).await
     }
 
@@ -198,13 +204,13 @@ impl Server {
         Ok(Self { record, config, url, ours: Ours::Process(Box::new(postgres)) })
     }
 
-    async fn container(stack: &Stack, events: &Events) -> Result<Self> {
+    async fn container(stack: &Stack, choice: Choice, events: &Events) -> Result<Self> {
         let step = events.step("postgres", format!("Docker, image {}", docker::POSTGRES));
         let (container, port, password_file) = docker::postgres(stack).await?;
         let url = parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))?;
         let record = PostgresRecord {
             source: Source::Docker,
-            why: "no server programs here, but Docker answers".into(),
+            why: format!("a container, {}", choice.why("since no server programs are here")),
             version: String::new(),
             address: address(&url),
             url: url.to_string(),
@@ -275,9 +281,10 @@ impl Server {
     }
 }
 
-const LOCAL: &str = "postgres";
+/// The folder of a server from the programs on this machine.
+pub(crate) const LOCAL: &str = "postgres";
 /// Data of one major version is of no use to another, so programs from elsewhere have a folder of their own.
-const DOWNLOADED: &str = "postgres-download";
+pub(crate) const DOWNLOADED: &str = "postgres-download";
 
 /// The name that [`Trouble::Unconfirmed`] asks for, if this URL needs one typed.
 pub fn needs_confirmation(url: &str) -> Option<(String, String)> {

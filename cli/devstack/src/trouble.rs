@@ -74,6 +74,7 @@ impl Trouble {
             Self::Held { .. } => "look with `shopctl dev status`, stop it with `shopctl dev down`".into(),
             Self::NotUp(_) => "start it with `shopctl dev up`".into(),
             Self::PortTaken { .. } => "end that process, or let free ports be chosen with --ports auto".into(),
+            Self::NoSuchService { .. } => "give --replicas one of these names, as in --replicas name=2".into(),
             Self::NoPostgres { .. } => {
                 "install it (`apt-get install postgresql`, `brew install postgresql`), start Docker, or name a \
                  server with --database-url postgres://user@host/postgres"

@@ -135,7 +135,8 @@ async fn supervise(
     )?;
     let secrets = Secrets::make(stack, &plan)?;
     let environment = Environment { plan: &plan, secrets, parts: running.parts.variables() };
-    let ready = Ready { stack, options, plan: &plan, programs, databases, environment };
+    let logs = logs::folder(stack)?;
+    let ready = Ready { stack, options, plan: &plan, programs, databases, environment, logs };
     ready.run_tasks(board, running.server.as_ref()).await?;
     ready.start(board, stop, &mut running.fleet);
     let not_ready = fleet::settled(board).await;
@@ -206,6 +207,8 @@ pub(crate) struct Ready<'a> {
     programs: Programs,
     databases: BTreeMap<String, Database>,
     environment: Environment<'a>,
+    /// The folder of the logs.
+    logs: PathBuf,
 }
 
 impl Ready<'_> {
@@ -260,7 +263,7 @@ impl Ready<'_> {
             environment: &environment,
             folder: self.stack.root(),
             mark: self.stack.services(),
-            log: logs::folder(self.stack)?.join(format!("{service}-commands.log")),
+            log: self.logs.join(format!("{service}-commands.log")),
         };
         task.run().await
     }
@@ -292,7 +295,7 @@ impl Ready<'_> {
     }
 
     fn log(&self, planned: &Planned, place: &Place) -> PathBuf {
-        self.stack.path("logs").join(format!("{}-{}.log", planned.spec.name, place.index))
+        self.logs.join(format!("{}-{}.log", planned.spec.name, place.index))
     }
 
     fn record(&self, planned: &Planned) -> ServiceRecord {

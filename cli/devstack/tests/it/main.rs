@@ -2,11 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bench;
+mod data;
+mod failures;
 mod mailbox;
+mod orphans;
 mod postgres;
 mod process;
 mod redis;
 mod state;
+mod watching;
 
 use std::os::unix::fs::PermissionsExt;
 

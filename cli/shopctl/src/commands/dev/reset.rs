@@ -1,5 +1,6 @@
 //! `shopctl dev reset`: takes the data of the stack away.
 use serde::Serialize;
+use shop_devstack::Stop;
 use shop_devstack::events::Events;
 
 use super::failure;
@@ -37,7 +38,8 @@ pub(crate) async fn run(args: &ResetArgs, context: &Context, ui: &mut Ui) -> Res
     }
     let mut view = View::quiet(ui.clone());
     let engine = |events: Events| async move { shop_devstack::reset(&stack, &spec, &events).await };
-    let databases = super::watch(engine, |event| view.show(event)).await?.map_err(failure::of)?;
+    let databases =
+        super::watch(engine, &Stop::default(), |event| view.show(event)).await?.map_err(failure::of)?;
     let text = match databases.as_slice() {
         [] => "there was no database of this stack; its mails, logs, keys and passwords are gone".to_owned(),
         names => format!("dropped {}; mails, logs, keys and passwords are gone", names.join(", ")),

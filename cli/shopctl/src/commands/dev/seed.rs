@@ -1,5 +1,6 @@
 //! `shopctl dev seed`: first data for a stack that is up.
 use serde::Serialize;
+use shop_devstack::Stop;
 use shop_devstack::events::Events;
 
 use super::failure;
@@ -24,7 +25,8 @@ pub(crate) async fn run(_args: &SeedArgs, context: &Context, ui: &mut Ui) -> Res
     let stack = super::stack(context)?;
     let mut view = View::quiet(ui.clone());
     let engine = |events: Events| async move { shop_devstack::seed(&stack, &events).await };
-    let services = super::watch(engine, |event| view.show(event)).await?.map_err(failure::of)?;
+    let services =
+        super::watch(engine, &Stop::default(), |event| view.show(event)).await?.map_err(failure::of)?;
     let text = format!("seeded {}", services.join(", "));
     ui.data(&Answer { services }, text)?;
     Ok(Exit::Done)

@@ -104,16 +104,17 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
     let (stop, interrupted) = (Stop::default(), Arc::new(AtomicBool::new(false)));
     listen(&stop, &interrupted, in_background)?;
     let engine = {
-        let stack = stack.clone();
+        let (stack, stop) = (stack.clone(), stop.clone());
         |events: Events| async move { shop_devstack::up(&stack, &options, &events, &stop).await }
     };
     if in_background {
         let mut log = background::Log::create(&stack)?;
-        let ended = super::watch(engine, |event| event.map_or(Ok(()), |event| log.write(event))).await?;
+        let ended =
+            super::watch(engine, &stop, |event| event.map_or(Ok(()), |event| log.write(event))).await?;
         return outcome(ended, &interrupted).inspect_err(|error| log.fail(error));
     }
     let mut view = View::new(ui.clone());
-    let ended = super::watch(engine, |event| view.show(event)).await?;
+    let ended = super::watch(engine, &stop, |event| view.show(event)).await?;
     drop(view);
     let exit = outcome(ended, &interrupted)?;
     ui.status(format!("{} is down; its data stays", stack.name()));

@@ -1,0 +1,142 @@
+//! Databases, roles and dev's marker: what dev made is its own to drop, everything else stays as it is.
+use shop_devstack::component::Report;
+use shop_devstack::postgres::{Postgres, PostgresSpec};
+use shop_devstack::record::Source;
+use shop_devstack::{Choice, ServerSpec, Trouble};
+use tokio_postgres::NoTls;
+
+use crate::bench::{Bench, service};
+use shop_devstack::events::{Event, Events};
+
+fn nobody_listens() -> Events {
+    Events::to(tokio::sync::mpsc::unbounded_channel().0)
+}
+
+async fn names(postgres: &Postgres) -> Vec<String> {
+    let client = postgres.connect("postgres").await.unwrap();
+    let rows = client
+        .query("select datname from pg_database where not datistemplate order by 1", &[])
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_serve_role_has_the_rows_and_not_the_schema() {
+    let bench = Bench::new(&["tiny"]);
+    let (running, _) = bench.ready(bench.options(vec![service("tiny", &[], true)])).await;
+    let connect = async |role: &str| {
+        let url = bench.record().services[0].environment["DATABASE_URL"].replace("tiny_serve", role);
+        let password = std::fs::read_to_string(bench.stack.path("secrets").join(role)).unwrap();
+        let mut config: tokio_postgres::Config = url.parse().unwrap();
+        let (client, connection) = config.password(password).connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    };
+    let owner = connect("tiny_owner").await;
+    owner.batch_execute("create table t (id bigint generated always as identity, x text)").await.unwrap();
+    let serve = connect("tiny_serve").await;
+    serve.batch_execute("insert into t (x) values ('a'); update t set x = 'b'; delete from t").await.unwrap();
+    for forbidden in ["create table u (x text)", "alter table t add y text", "drop table t", "truncate t"] {
+        let error = serve.batch_execute(forbidden).await.unwrap_err();
+        assert_eq!(
+            error.code().map(tokio_postgres::error::SqlState::code),
+            Some("42501"),
+            "{forbidden}: {error}"
+        );
+    }
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_drops_what_dev_made_and_keeps_the_rest_and_seeds_again() {
+    let bench = Bench::new(&["tiny"]);
+    let seeds = || std::fs::read_to_string(bench.file("seeded")).unwrap().lines().count();
+    let options = || bench.options(vec![service("tiny", &[], true)]);
+    let (running, record) = bench.ready(options()).await;
+    let spec = PostgresSpec::new(bench.stack.path("postgres"));
+    let postgres = Postgres::find(&spec.dir).await.unwrap().unwrap();
+    postgres.connect("postgres").await.unwrap().batch_execute("create database keepsake").await.unwrap();
+    let reset = async || shop_devstack::reset(&bench.stack, &ServerSpec::default(), &nobody_listens()).await;
+    assert!(matches!(reset().await, Err(Trouble::Held { .. })), "not while it is up");
+    let password = std::fs::read_to_string(&record.accounts.unwrap().password_file).unwrap();
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+
+    let (running, _) = bench.ready(options()).await;
+    assert_eq!(seeds(), 1, "data stays, so it is not seeded again");
+    assert_eq!(shop_devstack::seed(&bench.stack, &nobody_listens()).await.unwrap(), ["tiny"]);
+    assert_eq!(seeds(), 2, "but when asked to");
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+
+    assert_eq!(reset().await.unwrap(), ["tiny"]);
+    assert_eq!(bench.living(), []);
+    let postgres = Postgres::start(&spec, &Report::silent()).await.unwrap();
+    assert_eq!(names(&postgres).await, ["keepsake", "postgres"]);
+    let (running, record) = bench.ready(options()).await;
+    assert_eq!(seeds(), 3, "a fresh database is seeded");
+    let fresh = std::fs::read_to_string(&record.accounts.unwrap().password_file).unwrap();
+    assert_ne!(fresh, password, "with a password of its own");
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_the_marker_is_refused_and_left_as_it_is() {
+    let bench = Bench::new(&["tiny"]);
+    // A server that somebody else runs, given by its address.
+    let spec = PostgresSpec { durable: false, ..PostgresSpec::new(bench.folder().join("theirs")) };
+    let theirs = Postgres::start(&spec, &Report::silent()).await.unwrap();
+    let client = theirs.connect("postgres").await.unwrap();
+    client.batch_execute("create database tiny").await.unwrap();
+    let inside = theirs.connect("tiny").await.unwrap();
+    inside.batch_execute("create table orders (id int); insert into orders values (1)").await.unwrap();
+    drop(inside);
+    let mut options = bench.options(vec![service("tiny", &[], true)]);
+    options.server = ServerSpec {
+        choice: Choice::Only(Source::Url),
+        url: Some(theirs.url("postgres")),
+        password_file: Some(theirs.password_file()),
+        confirm: None,
+    };
+    let given = options.server.clone();
+    let trouble = bench.up(options.clone()).ended().await.unwrap_err();
+    assert!(matches!(&trouble, Trouble::Unmarked { database, .. } if database == "tiny"), "{trouble}");
+    assert!(trouble.to_string().contains("was not made by dev"), "{trouble}");
+    assert!(!bench.file("migrate").exists() && !bench.file("seeded").exists(), "no command ran");
+    assert_eq!(shop_devstack::reset(&bench.stack, &given, &nobody_listens()).await.unwrap(), [""; 0]);
+    let inside = theirs.connect("tiny").await.unwrap();
+    assert_eq!(inside.query("select id from orders", &[]).await.unwrap().len(), 1, "their rows are there");
+    drop(inside);
+
+    // Another stack's database is none of ours either.
+    client.batch_execute("comment on database tiny is 'shop-dev:another'").await.unwrap();
+    let trouble = bench.up(options.clone()).ended().await.unwrap_err();
+    assert!(trouble.to_string().contains("was made by another stack"), "{trouble}");
+
+    client.batch_execute("drop database tiny").await.unwrap();
+    let (mut running, record) = bench.ready(options).await;
+    assert_eq!(record.postgres.unwrap().source, Source::Url);
+    running.stop.gently.cancel();
+    running.until(|event| matches!(event, Event::Stopped {}).then_some(())).await;
+    assert!(theirs.proc().is_alive(), "a server of somebody else is not ended");
+    assert!(names(&theirs).await.contains(&"tiny".to_owned()), "and the data stays");
+    theirs.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_needs_its_databases_name_typed() {
+    let bench = Bench::new(&["tiny"]);
+    let mut options = bench.options(vec![service("tiny", &[], true)]);
+    options.server.url = Some("postgres://shop@db.invalid/shop".into());
+    for confirm in [None, Some("other".to_owned())] {
+        options.server.confirm = confirm;
+        let trouble = bench.up(options.clone()).ended().await.unwrap_err();
+        assert!(matches!(trouble, Trouble::Unconfirmed { .. }), "{trouble}");
+        assert_eq!(trouble.next().unwrap(), "give --confirm shop");
+    }
+    options.server.confirm = Some("shop".into());
+    let trouble = bench.up(options).ended().await.unwrap_err();
+    assert!(
+        matches!(trouble, Trouble::Refused { .. }),
+        "the name is right; only the server is not there: {trouble}"
+    );
+}

@@ -1,0 +1,42 @@
+//! `--watch`: a change is built and started; one that does not compile leaves the old process alone.
+use shop_devstack::Trouble;
+use shop_devstack::events::{Event, Phase};
+
+use crate::bench::{Bench, eventually, get, service};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_restarts_its_service_and_no_other() {
+    let bench = Bench::new(&["tiny", "other"]);
+    let mut options = bench.options(vec![service("tiny", &[], true), service("other", &[], false)]);
+    options.watch = true;
+    let (mut running, record) = bench.ready(options).await;
+    let watches = |event: &Event| match event {
+        Event::Step { step, phase: Phase::Done, .. } if step == "watch" => Some(()),
+        _ => None,
+    };
+    running.until(watches).await;
+    let url = record.services[0].replicas[0].url.clone();
+    let source = bench.file("tiny/src/main.rs");
+    let text = std::fs::read_to_string(&source).unwrap();
+    let before = get(&url, "/").await.unwrap();
+
+    std::fs::write(&source, text.replace("\"one\"", "one")).unwrap();
+    let word = |event: &Event| match event {
+        Event::Warning { text } if text.contains("the build of tiny failed") => Some(()),
+        _ => None,
+    };
+    running.until(word).await;
+    assert_eq!(get(&url, "/").await.unwrap(), before, "the old one still runs");
+
+    std::fs::write(&source, text.replace("\"one\"", "\"two\"")).unwrap();
+    eventually("the new build answers", async || {
+        get(&url, "/").await.is_some_and(|answer| answer.starts_with("two "))
+    })
+    .await;
+    let other = bench.record().services[1].replicas[0].proc;
+    assert_eq!(other, record.services[1].replicas[0].proc, "a service that did not change goes on");
+    let migrations = std::fs::read_to_string(bench.file("migrate")).unwrap();
+    assert_eq!(migrations.lines().count(), 2, "the new build migrated before it started");
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    assert_eq!(bench.living(), []);
+}

@@ -1,0 +1,217 @@
+//! `shopctl dev` as a person uses it: the real executable, a checkout with one tiny service, a PostgreSQL of its own.
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::Signal;
+use shop_devstack::process::{Proc, marked};
+
+use crate::world::{Ran, World, ran};
+
+const MAIN: &str = include_str!("../../../devstack/tests/fixtures/tiny/src/main.rs");
+const MANIFEST: &str = "[workspace]\n[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+const PLATFORM: &str = r#"
+schema = 1
+date = 2026-11-22
+[defaults]
+replicas = { min = 1, max = 1, target_cpu = "70%" }
+cpu = { request = "100m", limit = "1" }
+memory = { request = "64Mi", limit = "128Mi" }
+shutdown = { pre_stop = "5s", drain = "20s", grace = "40s" }
+objectives = { availability = "99.9%", p95 = "500ms" }
+[environment.dev]
+[service.tiny]
+port = PUBLIC
+admin_port = ADMIN
+team = "accounts"
+database = "tiny"
+migrations = { deadline = "10m" }
+[service.tiny.secrets]
+DATABASE_PASSWORD_FILE = "database-password"
+"#;
+
+struct Checkout {
+    world: World,
+}
+
+impl Checkout {
+    fn new() -> Self {
+        let free =
+            || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let world = World::with(&PLATFORM.replace("PUBLIC", &free()).replace("ADMIN", &free()));
+        // As root the database server runs under another account, which has to pass through.
+        std::fs::set_permissions(world.path(""), std::fs::Permissions::from_mode(0o711)).unwrap();
+        std::fs::create_dir(world.path("work/src")).unwrap();
+        std::fs::write(world.path("work/src/main.rs"), MAIN).unwrap();
+        std::fs::write(world.path("work/Cargo.toml"), MANIFEST).unwrap();
+        Self { world }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.world.shopctl();
+        // Cargo and the compiler are the developer's.
+        let tools = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO"];
+        command.envs(tools.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.env("SHOP_DEV_STATE", self.world.path("state")).arg("dev").args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        ran(&mut self.command(arguments))
+    }
+
+    fn living(&self) -> Vec<Proc> {
+        let state = std::fs::canonicalize(self.world.path("state")).unwrap_or_default();
+        ["services", "postgres"].iter().flat_map(|name| marked(&state.join(name))).collect()
+    }
+
+    /// A supervisor in the foreground, once it has said a line with `word` on `stderr`, else on stdout.
+    fn foreground(&self, arguments: &[&str], word: &str, on_stderr: bool) -> Child {
+        let mut command = self.command(arguments);
+        let (piped, other) = (Stdio::piped, Stdio::null);
+        command.stdout(if on_stderr { other() } else { piped() });
+        command.stderr(if on_stderr { piped() } else { other() });
+        let mut child = command.spawn().unwrap();
+        let output: Box<dyn std::io::Read + Send> = match on_stderr {
+            true => Box::new(child.stderr.take().unwrap()),
+            false => Box::new(child.stdout.take().unwrap()),
+        };
+        let (sender, said) = std::sync::mpsc::channel();
+        let word = word.to_owned();
+        // Reads to the end: what nobody reads would stop it.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if line.contains(&word) {
+                    let _first = sender.send(());
+                }
+            }
+        });
+        said.recv().expect("it says that it is up before it ends");
+        child
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let supervisor = self.run(&["status", "--output", "json"]).stdout;
+        let document: serde_json::Value = serde_json::from_str(&supervisor).unwrap_or_default();
+        let supervisor = serde_json::from_value::<Proc>(document["supervisor"].clone()).ok();
+        for proc in supervisor.into_iter().chain(self.living()) {
+            let _gone = proc.signal(Signal::KILL);
+        }
+    }
+}
+
+#[test]
+fn a_stack_in_the_background_is_found_again_after_its_supervisor_was_killed() {
+    let checkout = Checkout::new();
+    let up = checkout.run(&["up", "--detach"]);
+    assert_eq!(up.code, 0, "{}", up.stderr);
+    assert!(up.stderr.contains("is up") && up.stderr.contains("ada@shop.test"), "{}", up.stderr);
+    let status = checkout.run(&["status", "--output", "json"]).json();
+    assert_eq!(
+        (&status["up"], &status["ready"], &status["silent"]),
+        (&true.into(), &true.into(), &serde_json::json!([]))
+    );
+    assert!(status["services"][0]["replicas"][0]["url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
+
+    let second = checkout.run(&["up"]);
+    let supervisor: Proc = serde_json::from_value(status["supervisor"].clone()).unwrap();
+    assert_eq!(second.code, 6);
+    assert!(second.stderr.contains(&format!("(pid {})", supervisor.pid)), "{}", second.stderr);
+
+    let logs = checkout.run(&["logs", "tiny"]);
+    assert!(logs.code == 0 && logs.stdout.ends_with("started\n"), "{logs:?}");
+    assert_eq!(checkout.run(&["seed"]).stdout, "seeded tiny\n");
+    assert_eq!(checkout.run(&["mail"]).stdout, "no mail yet\n");
+
+    supervisor.signal(Signal::KILL).unwrap();
+    while supervisor.is_alive() {
+        std::thread::yield_now();
+    }
+    let killed = checkout.run(&["status"]);
+    assert!(killed.stdout.contains("was killed; what it left behind"), "{}", killed.stdout);
+    let again = checkout.run(&["up", "--detach"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains("adopted"), "the database server: {}", again.stderr);
+    let down = checkout.run(&["down"]);
+    assert!(down.code == 0 && down.stdout.contains("is down; its data stays"), "{down:?}");
+    assert_eq!(checkout.living(), []);
+    let down = checkout.run(&["down", "--output", "json"]).json();
+    assert_eq!(down["stopped"], false);
+    assert_eq!(
+        checkout.run(&["reset", "--yes", "--output", "json"]).json()["databases"],
+        serde_json::json!(["tiny"])
+    );
+}
+
+#[test]
+fn a_signal_ends_it_with_the_code_of_the_signal_and_leaves_nothing() {
+    let checkout = Checkout::new();
+    let ready = r#"{"event":"ready""#;
+    let cases = [
+        (Signal::INT, 130, ["up", "--progress", "plain"].as_slice(), "is up", true),
+        (Signal::TERM, 143, &["up", "--output", "json"], ready, false),
+    ];
+    for (signal, code, arguments, word, on_stderr) in cases {
+        let mut child = checkout.foreground(arguments, word, on_stderr);
+        assert!(checkout.living().len() >= 2, "a service and PostgreSQL run");
+        Proc::of(child.id()).unwrap().signal(signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+        assert_eq!(checkout.living(), [], "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_in_order() {
+    let checkout = Checkout::new();
+    let mut child = checkout.command(&["up", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    reader.read_line(&mut String::new()).unwrap();
+    drop(reader);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(checkout.living(), []);
+}
+
+#[test]
+fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
+    let checkout = Checkout::new();
+    let fails = |arguments: &[&str], code: i32, words: &[&str]| {
+        let ran = checkout.run(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{arguments:?} lacks {word}: {}", ran.stderr);
+        }
+        assert!(ran.stderr.contains("hint: "), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(checkout.living(), [], "{arguments:?}");
+    };
+    fails(&["seed"], 9, &["is not up", "shopctl dev up"]);
+    fails(&["up", "--replicas", "other=2"], 2, &["no service other", "tiny"]);
+    fails(&["reset"], 2, &["without a terminal", "--yes"]);
+    let theirs = ["up", "--database-url", "postgres://shop@db.invalid/shop"];
+    fails(&theirs, 2, &["db.invalid:5432 is not this machine", "--confirm shop"]);
+    fails(&["up", "--database-url", "postgres://shop:secret@127.0.0.1/shop"], 2, &["DATABASE_PASSWORD_FILE"]);
+    fails(&["up", "--database-url", "postgres://shop@127.0.0.1:1/shop"], 9, &["127.0.0.1:1 cannot be used"]);
+
+    let platform = std::fs::read_to_string(checkout.world.path("work/shop.toml")).unwrap();
+    let port = platform.lines().find_map(|line| line.strip_prefix("port = ")).unwrap();
+    let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
+    let me = format!("port {port} (tiny, public) is taken by");
+    fails(&["up"], 9, &[&me, &format!("(pid {})", std::process::id()), "--ports auto"]);
+    drop(listener);
+
+    std::fs::write(checkout.world.path("work/refuse-migrate"), "").unwrap();
+    fails(&["up"], 2, &["this schema is too new for me", "shopctl dev reset"]);
+    fails(&["up", "--detach"], 2, &["this schema is too new for me", "shopctl dev reset"]);
+    std::fs::write(checkout.world.path("work/src/main.rs"), "fn main() { missing() }").unwrap();
+    fails(&["up"], 12, &["cannot find function `missing`", "the build of tiny failed"]);
+    std::fs::write(checkout.world.path("work/shop.toml"), "schema = 1\nfoo = 2\n").unwrap();
+    fails(&["up"], 2, &["shop.toml:"]);
+}
+
+/// A password in a URL is a secret, even where it is refused.
+#[test]
+fn a_password_in_a_url_is_not_repeated() {
+    let ran = Checkout::new().run(&["up", "--database-url", "postgres://shop:s3ntinel@127.0.0.1/shop"]);
+    assert!(!ran.stderr.contains("s3ntinel") && !ran.stdout.contains("s3ntinel"), "{ran:?}");
+}
