@@ -1,0 +1,203 @@
+//! PostgreSQL killed and started again under load, and SIGTERM under load.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use shop_api::{Code, Role};
+use shop_kit::Service;
+use shop_test::{Client, PrivatePostgres, TestDb, until};
+use tokio::time::sleep;
+use user_management::UserManagement;
+
+use crate::world::{PASSWORD, World};
+
+/// The service is itself again so soon after PostgreSQL answers.
+const AGAIN: Duration = Duration::from_secs(2);
+
+fn address() -> serde_json::Value {
+    json!({ "recipient": "A", "line1": "B", "city": "C", "country": "GB" })
+}
+
+/// Reads and writes until told to stop; what was neither done nor a 503 with `Retry-After` is remembered.
+async fn keep_calling(
+    client: &Client,
+    number: usize,
+    stop: &AtomicBool,
+    wrong: &std::sync::Mutex<Vec<String>>,
+) -> usize {
+    let mut done = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let answer = match number % 3 {
+            0 => client.get("/users/me").send().await,
+            1 => client.get("/users/me/addresses").send().await,
+            _ => client.patch("/users/me").if_match("*").json(&json!({ "display_name": "Ada" })).send().await,
+        };
+        if answer.status == 200 {
+            done += 1;
+        } else if answer.status != 503 || answer.header("retry-after").is_none() {
+            wrong.lock().unwrap().push(format!("{} {}", answer.status, answer.text()));
+        }
+        // A client that was told to come back later does not hammer.
+        sleep(Duration::from_millis(5)).await;
+    }
+    done
+}
+
+#[tokio::test]
+async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
+    let mut postgres = PrivatePostgres::start().await.unwrap();
+    let db = TestDb::on(postgres.server(), UserManagement::schema()).await;
+    // As served: what waits longer than this for a connection is told to come back.
+    let world = World::on(db, |program| program.env("DATABASE_ACQUIRE_TIMEOUT_MS", "1000")).await;
+    let ada = world.person(Role::Customer).await;
+    let (stop, wrong) = (AtomicBool::new(false), std::sync::Mutex::new(Vec::new()));
+    let load = futures::future::join_all((0..12).map(|n| keep_calling(&ada.client, n, &stop, &wrong)));
+    let reads = async || ada.client.get("/users/me").send().await;
+    let writes =
+        async || ada.client.patch("/users/me").if_match("*").json(&json!({ "locale": "en" })).send().await;
+    let outage = async {
+        for round in 0..3 {
+            sleep(Duration::from_millis(300)).await;
+            if round == 1 {
+                postgres.stop().await.unwrap();
+            } else {
+                postgres.kill().await.unwrap();
+            }
+            reads().await.expect_problem(Code::Unavailable);
+            let problem = writes().await;
+            problem.expect_problem(Code::Unavailable);
+            assert!(problem.header("retry-after").is_some());
+            sleep(Duration::from_millis(500)).await;
+            postgres.restart().await.unwrap();
+            let back = Instant::now();
+            until("reads and writes are back", || async {
+                reads().await.status == 200 && writes().await.status == 200
+            })
+            .await;
+            assert!(back.elapsed() < AGAIN, "round {round}: itself again after {:?}", back.elapsed());
+        }
+        sleep(Duration::from_millis(300)).await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (done, ()) = tokio::join!(load, outage);
+    assert!(done.iter().all(|done| *done > 0), "{done:?}");
+    assert_eq!(*wrong.lock().unwrap(), [""; 0]);
+    assert!(world.service.is_alive());
+    // Alive and ready all along: whose database is away needs no restart.
+    let admin = world.service.admin_client();
+    for probe in ["/healthz", "/readyz"] {
+        admin.get(probe).send().await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_starts_before_its_database_gets_ready_with_it() {
+    let mut postgres = PrivatePostgres::start().await.unwrap();
+    let db = TestDb::on(postgres.server(), UserManagement::schema()).await;
+    let world = World::on(db, |program| program).await;
+    postgres.kill().await.unwrap();
+    let early = world.program().spawn();
+    early.has_written("cannot connect to the database").await;
+    early.admin_client().get("/healthz").send().await.expect(200);
+    early.admin_client().get("/readyz").send().await.expect(503);
+    postgres.restart().await.unwrap();
+    let back = Instant::now();
+    early.await_ready().await;
+    assert!(back.elapsed() < AGAIN, "{:?}", back.elapsed());
+}
+
+/// What the clients of a service that ends have seen.
+#[derive(Default)]
+struct Seen {
+    /// Said by the load balancer: no new connections go there.
+    moved_on: AtomicBool,
+    /// SIGTERM was sent.
+    ending: AtomicBool,
+    answered_while_ending: AtomicUsize,
+    created: AtomicUsize,
+}
+
+/// Calls as clients behind a load balancer do. One half opens a connection for each call, until the service says that
+/// it is not ready; the other half keeps its connection, until an answer says that it closes. Then they are gone.
+async fn call_to_the_end(client: &Client, number: usize, seen: &Seen) -> BTreeMap<String, usize> {
+    let own_connection = number.is_multiple_of(2);
+    let mut outcomes = BTreeMap::new();
+    loop {
+        let request = match number % 3 {
+            0 => client.get("/users/me"),
+            1 => client.post("/users/me/addresses").json(&address()),
+            _ => {
+                client.post("/auth/login").json(&json!({ "email": "ada@shop.example", "password": PASSWORD }))
+            }
+        };
+        let request = if own_connection { request.header("connection", "close") } else { request };
+        if own_connection && seen.moved_on.load(Ordering::SeqCst) {
+            return outcomes;
+        }
+        let ending = seen.ending.load(Ordering::SeqCst);
+        let outcome = match request.try_send().await {
+            Ok(answer) => {
+                seen.answered_while_ending.fetch_add(usize::from(ending), Ordering::SeqCst);
+                seen.created.fetch_add(usize::from(answer.status == 201), Ordering::SeqCst);
+                let closes = answer.header("connection") == Some("close");
+                *outcomes.entry(answer.status.as_u16().to_string()).or_default() += 1;
+                if closes && !own_connection {
+                    return outcomes;
+                }
+                continue;
+            }
+            Err(error) => {
+                format!("lost by {}: {error:?}", if own_connection { "a new one" } else { "a kept one" })
+            }
+        };
+        *outcomes.entry(outcome).or_default() += 1;
+        return outcomes;
+    }
+}
+
+#[tokio::test]
+async fn sigterm_under_load_loses_no_request() {
+    let world = World::with(|program| {
+        program.env("DRAIN_MS", "1500").env("SIGN_IN_LIMIT", "off").env("HASHING_QUEUE", "10000")
+    })
+    .await;
+    let mut people = Vec::new();
+    for _ in 0..24 {
+        people.push(world.person(Role::Customer).await);
+    }
+    let first = sqlx::query("UPDATE users SET email = 'ada@shop.example' WHERE id = $1").bind(people[0].id);
+    first.execute(world.db.pool()).await.unwrap();
+    let seen = Seen::default();
+    let load = futures::future::join_all(
+        people.iter().enumerate().map(|(number, person)| call_to_the_end(&person.client, number, &seen)),
+    );
+    let ending = async {
+        until("the load runs", || async { seen.created.load(Ordering::SeqCst) > 20 }).await;
+        world.service.signal(rustix::process::Signal::TERM);
+        seen.ending.store(true, Ordering::SeqCst);
+        let admin = world.service.admin_client();
+        until("it says that it is not ready", || async { admin.get("/readyz").send().await.status == 503 })
+            .await;
+        seen.moved_on.store(true, Ordering::SeqCst);
+        world.service.ended().await
+    };
+    let (outcomes, ended) = tokio::join!(load, ending);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
+    let mut all: BTreeMap<String, usize> = BTreeMap::new();
+    for (outcome, count) in outcomes.into_iter().flatten() {
+        *all.entry(outcome).or_default() += count;
+    }
+    // 409: fifty addresses are enough for one person.
+    let fine = |outcome: &str| ["200", "201", "409"].contains(&outcome);
+    assert!(all.keys().all(|outcome| fine(outcome)), "{all:?}");
+    assert!(all.contains_key("200") && all.contains_key("201"), "{all:?}");
+    assert!(seen.answered_while_ending.load(Ordering::SeqCst) > 0, "nothing was in flight");
+    let kept = world.count("SELECT count(*) FROM addresses").await;
+    assert_eq!(
+        usize::try_from(kept).unwrap(),
+        seen.created.load(Ordering::SeqCst),
+        "what was answered was done, once"
+    );
+}

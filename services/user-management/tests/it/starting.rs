@@ -1,0 +1,112 @@
+//! What keeps the service from starting is one sentence with the next step, and an exit code.
+
+use shop_test::{ServiceProgram, TestDb};
+
+use crate::world::World;
+
+/// One line for people, beside the log.
+fn said(output: &str) -> Vec<&str> {
+    output.lines().filter(|line| line.starts_with("user-management: ")).collect()
+}
+
+async fn refuses(program: &ServiceProgram, arguments: &[&str], code: i32, says: &[&str]) {
+    let ended = program.run(arguments).await;
+    assert_eq!(ended.status.code(), Some(code), "{}", ended.output);
+    for words in says {
+        assert!(ended.output.contains(words), "{words} is missing in: {}", ended.output);
+    }
+    assert!(!ended.output.contains("panicked") && !ended.output.contains("backtrace"), "{}", ended.output);
+    if !ended.output.contains("--help") {
+        assert_eq!(said(&ended.output).len(), 1, "one sentence: {}", ended.output);
+    }
+}
+
+#[tokio::test]
+async fn a_used_port_is_named() {
+    let world = World::start().await;
+    let taken = world.service.public().to_string();
+    refuses(&world.program().env("PUBLIC_ADDR", &taken), &["serve"], 2, &[&taken, "in use", "PUBLIC_ADDR"])
+        .await;
+    refuses(&world.program().env("ADMIN_ADDR", &taken), &["serve"], 2, &[&taken, "in use", "ADMIN_ADDR"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_is_named() {
+    let world = World::start().await;
+    let with_password = world.db.url_with_password().to_string();
+    for (name, value, says) in [
+        ("DATABASE_URL", with_password.as_str(), "DATABASE_PASSWORD_FILE"),
+        ("DATABASE_URL", "mysql://localhost/x", "DATABASE_URL"),
+        ("DATABASE_PASSWORD_FILE", "/nowhere/password", "/nowhere/password"),
+        ("SIGNING_KEYS_DIR", "/nowhere/keys", "keys init"),
+        ("TOTP_KEY_FILE", "/nowhere/key", "/nowhere/key"),
+        ("SMTP_URL", "http://localhost", "SMTP_URL"),
+        ("MAIL_FROM", "nobody", "MAIL_FROM"),
+        ("PUBLIC_ADDR", "localhost", "--public-addr"),
+        ("RATE_LIMIT", "many", "--rate-limit"),
+        ("TRUSTED_PROXIES", "everybody", "--trusted-proxies"),
+        ("PROTECTED", "true", "TLS"),
+    ] {
+        refuses(&world.program().env(name, value), &["serve"], 2, &[says]).await;
+    }
+    let ended = world.program().env("DATABASE_URL", &with_password).run(&["serve"]).await;
+    let password = world.db.server().password().unwrap();
+    assert!(!ended.output.contains(password), "the password is repeated: {}", ended.output);
+}
+
+#[tokio::test]
+async fn a_database_without_the_schema_or_with_too_new_a_one_is_refused() {
+    let world = World::start().await;
+    let empty = TestDb::empty().await;
+    let program = world.program().on(&empty);
+    refuses(&program, &["serve"], 2, &["migrate"]).await;
+    refuses(&program, &["seed"], 2, &["migrate"]).await;
+    for _ in 0..2 {
+        let ended = program.run(&["migrate"]).await;
+        assert!(ended.status.success(), "{}", ended.output);
+    }
+    let service = program.serve().await;
+    service.client().get("/.well-known/jwks.json").send().await.expect(200);
+
+    // A newer version has been here and says that this one can live with it: it does.
+    let newer = "UPDATE kit.schema_compat SET version = version + 100";
+    sqlx::query(newer).execute(empty.pool()).await.unwrap();
+    let ended = program.run(&["migrate"]).await;
+    assert!(ended.status.success(), "{}", ended.output);
+    program.serve().await.client().get("/.well-known/jwks.json").send().await.expect(200);
+    // One that says the opposite.
+    let breaking = "UPDATE kit.schema_compat SET oldest_compatible = version";
+    sqlx::query(breaking).execute(empty.pool()).await.unwrap();
+    for command in ["serve", "migrate", "seed"] {
+        refuses(&program, &[command], 2, &["newer"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_never_gets_ready() {
+    let world = World::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "not the password").unwrap();
+    let wrong = world.program().env("DATABASE_PASSWORD_FILE", file.path()).spawn();
+    wrong.has_written("cannot connect to the database").await;
+    wrong.admin_client().get("/readyz").send().await.expect(503);
+    // The right one is put into the file: no restart is needed.
+    std::fs::write(file.path(), world.db.server().password().unwrap()).unwrap();
+    wrong.await_ready().await;
+}
+
+#[tokio::test]
+async fn help_names_every_setting_and_no_secret() {
+    let world = World::start().await;
+    let ended = world.program().run(&["--help"]).await;
+    assert!(ended.status.success());
+    for name in
+        ["DATABASE_URL", "SIGNING_KEYS_DIR", "TOTP_KEY_FILE", "SMTP_URL", "SEED_PASSWORD_FILE", "DRAIN_MS"]
+    {
+        assert!(ended.output.contains(name), "{name} is missing in {}", ended.output);
+    }
+    assert!(!ended.output.contains(world.db.url().as_str()), "the help shows a value: {}", ended.output);
+    let ended = world.program().run(&["serve", "--no-such-flag"]).await;
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.output);
+}
