@@ -161,7 +161,12 @@ impl From<sqlx::Error> for BootError {
 
 impl From<crate::schema::SchemaError> for BootError {
     fn from(error: crate::schema::SchemaError) -> Self {
-        if error.is_transient() { BootError::unreachable(error) } else { BootError::usage(error) }
+        if !error.is_transient() {
+            return BootError::usage(error);
+        }
+        BootError::unreachable(format_args!(
+            "{error}: is PostgreSQL running, and DATABASE_URL the right one?"
+        ))
     }
 }
 

@@ -28,6 +28,9 @@ pub struct KitConfig {
     /// Require verified TLS to every dependency
     #[arg(long, env = "PROTECTED", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub protected: bool,
+    /// Time for PostgreSQL to be there at the start; then the service ends and says so
+    #[arg(long, env = "START_TIMEOUT_MS", default_value = "60000", value_parser = milliseconds, value_name = "MS")]
+    pub start_timeout: Duration,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would replace the help's heading")]
     pub db: DbConfig,

@@ -20,7 +20,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// The two routes.
-pub(crate) fn router(api: &OpenApi) -> Router {
+pub fn router(api: &OpenApi) -> Router {
     let document = Bytes::from(render(api));
     let config =
         Arc::new(Config::from("/openapi.json").display_request_duration(true).persist_authorization(false));

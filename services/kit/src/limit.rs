@@ -1,8 +1,8 @@
 //! Rate limits by key: the generic cell rate algorithm (GCRA), in this process or shared through Redis.
 //!
 //! Redis that is away never stops a request: the limits of this process take over and a metric says so.
-mod local;
-mod shared;
+mod in_process;
+mod in_redis;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use shop_api::Code;
 
 use crate::ApiError;
-use local::Local;
-use shared::Shared;
-pub use shared::{RedisConfig, RedisConfigError};
+use in_process::Local;
+use in_redis::Shared;
+pub use in_redis::{RedisConfig, RedisConfigError};
 
 /// draft-ietf-httpapi-ratelimit-headers-10 §3, §4.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

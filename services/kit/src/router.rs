@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::Router;
 use shop_api::{Code, Problem};
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
@@ -166,6 +166,9 @@ fn describe(operation: &mut Operation, access: Access) {
     if takes_input {
         codes.extend([Code::MalformedRequest, Code::ValidationFailed]);
     }
+    if operation.parameters.iter().flatten().any(is_of_the_path) {
+        codes.push(Code::NotFound);
+    }
     if operation.request_body.is_some() {
         codes.extend([Code::RequestTimeout, Code::BodyTooLarge, Code::UnsupportedMediaType]);
     }
@@ -184,6 +187,10 @@ fn describe(operation: &mut Operation, access: Access) {
         }
     }
     give_errors_a_body(&mut operation.responses);
+}
+
+fn is_of_the_path(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Path))
 }
 
 /// An error answer that a handler lists without a body has a problem for one.

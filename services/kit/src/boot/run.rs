@@ -1,7 +1,6 @@
 //! What each subcommand does. Nothing here parses arguments or decides on exit codes beyond naming the mistake.
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +21,6 @@ use crate::{docs, metrics, schema, serve as server};
 /// How long workers get to finish what they hold.
 const WORKERS_END: Duration = Duration::from_secs(5);
 
-/// How long `seed` waits for the database; `serve` waits for ever, as a probe watches it.
-const DATABASE_WAIT: Duration = Duration::from_secs(10);
-
 /// How often histograms of the `metrics` macros are folded.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -33,7 +29,8 @@ pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Resu
     let terminated = termination()?;
     let public = bind(config.public_addr, "PUBLIC_ADDR").await?;
     let admin = bind(config.admin_addr, "ADMIN_ADDR").await?;
-    tell_addresses(&config, &public, &admin)?;
+    let bound = (address(&public)?, address(&admin)?);
+    tell_addresses(&config, &bound.0, &bound.1)?;
     let (health, admin_stop) = (Health::default(), CancellationToken::new());
     let admin = tokio::spawn(server::serve_admin(admin, S::INFO, health.clone(), admin_stop.clone()));
     let kit = kit::<S>(config)?;
@@ -50,7 +47,7 @@ pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Resu
     let limits = kit.config.limits.clone();
     let edge = Arc::new(Edge::new(router, gate, kit.limiter.clone(), limits, kit.config.protected));
     health.ready();
-    tracing::info!(public = %kit.config.public_addr, admin = %kit.config.admin_addr, "ready");
+    tracing::info!(public = bound.0, admin = bound.1, "ready");
     let upkeep = tokio::spawn(keep_up(health.clone(), Arc::clone(&edge)));
     let stop = CancellationToken::new();
     let ending = {
@@ -122,22 +119,18 @@ async fn bind(address: SocketAddr, name: &str) -> Result<TcpListener, BootError>
     })
 }
 
-/// Replaced as a whole, so that a reader never sees half of it.
-fn tell_addresses(config: &KitConfig, public: &TcpListener, admin: &TcpListener) -> Result<(), BootError> {
-    let Some(path) = &config.addr_file else { return Ok(()) };
-    let address = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string());
-    let write = || -> std::io::Result<()> {
-        let text = serde_json::json!({ "public": address(public)?, "admin": address(admin)? }).to_string();
-        let half = path.with_extension("tmp");
-        std::fs::write(&half, text)?;
-        std::fs::rename(&half, path)
-    };
-    write()
-        .map_err(|error| BootError::usage(format_args!("cannot write ADDR_FILE {} ({error})", shown(path))))
+fn address(listener: &TcpListener) -> Result<String, BootError> {
+    listener.local_addr().map(|address| address.to_string()).map_err(BootError::unexpected)
 }
 
-fn shown(path: &Path) -> std::path::Display<'_> {
-    path.display()
+/// Replaced as a whole, so that a reader never sees half of it.
+fn tell_addresses(config: &KitConfig, public: &str, admin: &str) -> Result<(), BootError> {
+    let Some(path) = &config.addr_file else { return Ok(()) };
+    let text = serde_json::json!({ "public": public, "admin": admin }).to_string();
+    let half = path.with_extension("tmp");
+    std::fs::write(&half, text).and_then(|()| std::fs::rename(&half, path)).map_err(|error| {
+        BootError::usage(format_args!("cannot write ADDR_FILE {} ({error})", path.display()))
+    })
 }
 
 fn kit<S: Service>(config: KitConfig) -> Result<Kit, BootError> {
@@ -158,7 +151,14 @@ fn kit<S: Service>(config: KitConfig) -> Result<Kit, BootError> {
 
 /// Waits for the database, then insists on its schema: a wrong secret or an old schema never gets ready.
 async fn ready_database<S: Service>(kit: &Kit) -> Result<(), BootError> {
-    kit.db.connected().await;
+    let patience = kit.config.start_timeout;
+    if tokio::time::timeout(patience, kit.db.connected()).await.is_err() {
+        let reason = kit.db.pool.acquire().await.err();
+        let reason = reason.map_or_else(|| "it is too slow".to_owned(), |error| error.to_string());
+        return Err(BootError::unreachable(format_args!(
+            "PostgreSQL cannot be reached ({reason}): start it, or see to DATABASE_URL and DATABASE_PASSWORD_FILE"
+        )));
+    }
     schema::check(&kit.db.pool, S::schema()).await?;
     Ok(())
 }
@@ -178,9 +178,7 @@ pub(super) async fn seed<S: Service>(config: KitConfig, own: S::Config) -> Resul
         ));
     }
     let kit = kit::<S>(config)?;
-    let ready = tokio::time::timeout(DATABASE_WAIT, ready_database::<S>(&kit)).await;
-    ready
-        .map_err(|_| BootError::unreachable("PostgreSQL does not answer: start it or set DATABASE_URL"))??;
+    ready_database::<S>(&kit).await?;
     S::seed(own, &kit).await?;
     kit.db.close().await;
     Ok(())

@@ -2,6 +2,7 @@
 
 mod access;
 mod bodies;
+mod docs;
 mod edge;
 mod jwks;
 mod limits;
@@ -159,7 +160,8 @@ impl Running {
 
     pub(crate) async fn start(limits: Limits, limiter: Limiter, gate: Gate) -> Self {
         let valve = Arc::new(Semaphore::new(0));
-        let (router, _) = api().finish(&INFO, Arc::clone(&valve), Some(&gate));
+        let (router, document) = api().finish(&INFO, Arc::clone(&valve), Some(&gate));
+        let router = router.merge(shop_kit::docs::router(&document));
         let edge = Arc::new(Edge::new(router, Some(gate), limiter, limits, false));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
