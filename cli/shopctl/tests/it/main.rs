@@ -1,0 +1,10 @@
+//! The tests of shopctl: one binary, a module a concern. Each runs the real executable in a world of its own.
+mod auth;
+mod config;
+mod dev;
+mod exits;
+mod generate;
+mod help;
+mod issuer;
+mod output;
+mod world;
