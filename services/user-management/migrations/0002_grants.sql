@@ -1,6 +1,9 @@
 -- What the serving role may do: read and write rows, never alter the schema or rewrite the audit log.
 -- `migrate` calls it for the user that serves, after every run.
 
+-- The default of PostgreSQL 15; older servers let everybody make tables here.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
 CREATE FUNCTION grant_serve(serve name) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', serve);

@@ -202,7 +202,8 @@ fn work(queue: &Queue) {
 fn hash(password: &str, memory: &mut Vec<Block>) -> String {
     let mut salt = [0; 16];
     aws_lc_rs::rand::fill(&mut salt).expect("the system has a random source");
-    let output = run(password, &salt, &PARAMS, memory);
+    let output =
+        run(password, &salt, &PARAMS, memory).expect("salt, output and memory fit our own parameters");
     let hash = Output::new(&*output).expect("32 bytes are an output");
     phc(Salt::new(&salt).expect("16 bytes are a salt"), hash).to_string()
 }
@@ -215,7 +216,10 @@ fn verify(password: &str, stored: Option<&PasswordHash>, memory: &mut Vec<Block>
     else {
         return Verdict::Wrong;
     };
-    let computed = run(password, &salt, &params, memory);
+    let Ok(computed) = run(password, &salt, &params, memory) else {
+        tracing::error!("a stored password hash has parameters that cannot be computed");
+        return Verdict::Wrong;
+    };
     if !exists || !bool::from(computed.ct_eq(expected.as_bytes())) {
         Verdict::Wrong
     } else if params.m_cost() == PARAMS.m_cost() && params.t_cost() == PARAMS.t_cost() {
@@ -225,16 +229,24 @@ fn verify(password: &str, stored: Option<&PasswordHash>, memory: &mut Vec<Block>
     }
 }
 
-fn run(password: &str, salt: &[u8], params: &Params, memory: &mut Vec<Block>) -> Zeroizing<[u8; 32]> {
+fn run(
+    password: &str,
+    salt: &[u8],
+    params: &Params,
+    memory: &mut Vec<Block>,
+) -> Result<Zeroizing<[u8; 32]>, argon2::Error> {
     let mut output = Zeroizing::new([0; 32]);
     let blocks = params.block_count();
     if memory.len() < blocks {
         memory.resize(blocks, Block::default());
     }
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
-        .hash_password_into_with_memory(password.as_bytes(), salt, &mut *output, &mut memory[..blocks])
-        .expect("salt, output and memory have the lengths that the parameters ask for");
-    output
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone()).hash_password_into_with_memory(
+        password.as_bytes(),
+        salt,
+        &mut *output,
+        &mut memory[..blocks],
+    )?;
+    Ok(output)
 }
 
 fn phc(salt: Salt, hash: Output) -> PasswordHash {

@@ -81,9 +81,14 @@ pub async fn succeeded(tx: &mut PgConnection, attempt: &Attempt, user: UserId) -
     Ok(())
 }
 
-/// Throws away what no decision needs any more.
+/// Throws away what no decision needs any more: failures before `older_than`, and places that count as unknown again.
 pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
-    let done =
-        sqlx::query!("DELETE FROM login_backoff WHERE last_failure_at < $1", older_than).execute(db).await?;
+    let done = sqlx::query!(
+        "WITH places AS (DELETE FROM known_places WHERE last_seen_at < now() - interval '30 days')
+         DELETE FROM login_backoff WHERE last_failure_at < $1",
+        older_than
+    )
+    .execute(db)
+    .await?;
     Ok(done.rows_affected())
 }

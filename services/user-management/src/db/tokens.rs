@@ -52,13 +52,20 @@ pub async fn put(
     Ok(())
 }
 
-/// Whether a token of this purpose was mailed within the last minute: a mailbox must not be flooded through us.
-pub async fn is_recent(db: impl PgExecutor<'_>, user: UserId, purpose: Purpose) -> sqlx::Result<bool> {
+/// Whether a token like this was mailed within the last minute: a mailbox must not be flooded through us.
+pub async fn is_recent(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    purpose: Purpose,
+    new_email: Option<&str>,
+) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM mail_tokens WHERE user_id = $1 AND purpose = $2
+                          AND new_email IS NOT DISTINCT FROM $3
                           AND created_at > now() - interval '1 minute') AS "recent!""#,
         user.uuid(),
-        purpose.as_str()
+        purpose.as_str(),
+        new_email
     )
     .fetch_one(db)
     .await

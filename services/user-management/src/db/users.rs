@@ -31,7 +31,9 @@ pub async fn register(
                password_hash = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
                                     THEN excluded.password_hash ELSE u.password_hash END,
                display_name  = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
-                                    THEN excluded.display_name ELSE u.display_name END
+                                    THEN excluded.display_name ELSE u.display_name END,
+               created_at    = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
+                                    THEN now() ELSE u.created_at END
            RETURNING id, email_verified_at IS NOT NULL OR status <> 'active' AS "taken!""#,
         UserId::new().uuid(),
         email.as_str(),

@@ -80,11 +80,11 @@ impl Letters {
         };
         if let Some((purpose, path, letter, address)) = mailed {
             // A second attempt at the same letter is no flood: its first token was never read.
-            if job.attempt == 1 && tokens::is_recent(&mut *tx, user, purpose).await? {
+            let new_email = (purpose == Purpose::EmailChange).then_some(address.as_str());
+            if job.attempt == 1 && tokens::is_recent(&mut *tx, user, purpose, new_email).await? {
                 return Ok(None);
             }
             let token = Token::generate();
-            let new_email = (purpose == Purpose::EmailChange).then_some(address.as_str());
             tokens::put(tx, user, purpose, token.hash(), new_email).await?;
             let step = Some(self.step(path, letter.label, &token));
             return Ok(Some((

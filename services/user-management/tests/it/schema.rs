@@ -62,3 +62,32 @@ async fn the_audit_log_is_append_only_for_everybody() {
         assert!(refused.to_string().contains("append-only"), "{sql}: {refused}");
     }
 }
+
+#[tokio::test]
+async fn an_empty_database_is_brought_up_and_a_second_run_changes_nothing() {
+    let world = World::start().await;
+    let db = TestDb::empty().await;
+    for _ in 0..2 {
+        let ended = world.program().on(&db).run(&["migrate"]).await;
+        assert!(ended.status.success(), "{}", ended.output);
+    }
+    world.program().on(&db).serve().await;
+}
+
+/// Old pods live beside new ones, and a release may be taken back.
+#[tokio::test]
+async fn a_newer_schema_is_lived_on_while_it_says_so() {
+    let world = World::start().await;
+    world.age("UPDATE kit.schema_compat SET version = 999 WHERE component = 'service'").await;
+    let older = world.program().serve().await;
+    older.client().get("/.well-known/jwks.json").send().await.expect(200);
+    let ended = world.program().run(&["migrate"]).await;
+    assert!(ended.status.success(), "{}", ended.output);
+
+    world.age("UPDATE kit.schema_compat SET oldest_compatible = 998 WHERE component = 'service'").await;
+    for command in ["serve", "migrate"] {
+        let ended = world.program().run(&[command]).await;
+        assert_eq!(ended.status.code(), Some(2), "{command}: {}", ended.output);
+        assert!(ended.output.contains("deploy a newer version"), "{command}: {}", ended.output);
+    }
+}
