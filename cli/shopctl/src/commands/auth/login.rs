@@ -101,7 +101,7 @@ async fn sign_in(
 ) -> Result<Tokens, CommandError> {
     let given = code.is_some();
     if let Some(code) = code {
-        second_factor(&mut form, code);
+        second_factor(&mut form, &code);
     }
     let users = place.client.users();
     let error = match users.login(&form).await {
@@ -111,12 +111,12 @@ async fn sign_in(
     if error.code() != Some(Code::SecondFactorRequired) || given {
         return Err(failure::of(&error, &place.environment));
     }
-    second_factor(&mut form, ui.ask("Code of the authenticator app, or a recovery code:", "--totp")?);
+    second_factor(&mut form, &ui.ask("Code of the authenticator app, or a recovery code:", "--totp")?);
     users.login(&form).await.map_err(|error| failure::of(&error, &place.environment))
 }
 
 /// Six digits are the app's; anything else is a recovery code.
-fn second_factor(form: &mut Login, code: String) {
+fn second_factor(form: &mut Login, code: &str) {
     let code = code.trim().to_owned();
     if code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()) {
         form.totp_code = Some(code);

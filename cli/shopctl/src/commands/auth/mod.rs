@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-/// Where the issuer of an environment answers: in dev the running stack's first replica, elsewhere its host.
+/// Where the issuer of an environment answers: its host, or without a cluster the running stack's first replica.
 fn address(environment: &str, context: &Context) -> Result<String, CommandError> {
     let resolved = context.environment(environment)?;
     let service =
@@ -99,14 +99,13 @@ fn address(environment: &str, context: &Context) -> Result<String, CommandError>
         CommandError::usage(format!("there is no {ISSUER} in {environment}, so nobody can sign in"))
             .hint("add it to shop.toml, or give --url")
     })?;
-    if let Some(host) = &service.host {
-        return Ok(format!("https://{}", host.value));
-    }
     if resolved.cluster.is_some() {
-        let message = format!("{ISSUER} has no host in {environment}");
-        let hint =
-            format!("give it one in shop.toml ([service.{ISSUER}.environment.{environment}]), or give --url");
-        return Err(CommandError::usage(message).hint(hint));
+        let host = service.host.as_ref().ok_or_else(|| {
+            let message = format!("{ISSUER} has no host in {environment}");
+            let place = format!("[service.{ISSUER}.environment.{environment}]");
+            CommandError::usage(message).hint(format!("give it one in shop.toml ({place}), or give --url"))
+        })?;
+        return Ok(format!("https://{}", host.value));
     }
     let record =
         dev::stack(context)?.record().or_exit(Exit::Unexpected, "the stack's record cannot be read")?;

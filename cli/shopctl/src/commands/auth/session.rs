@@ -108,7 +108,6 @@ impl TokenSource for Signed {
 }
 
 /// The words of a store's error; its exit code is that of a missing token.
-#[expect(clippy::needless_pass_by_value, reason = "has the shape that `map_err` takes")]
 fn lost(error: CommandError) -> ClientError {
     ClientError::NoToken(error.message)
 }
