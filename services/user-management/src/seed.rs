@@ -8,14 +8,13 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use shop_api::ids::UserId;
 use shop_api::users::AccountRole::{self, Admin, Customer, Support};
 use shop_api::users::profile::AddressInput;
 use sqlx::{PgConnection, PgPool};
 use zeroize::Zeroizing;
 
 use crate::db::audit::{self, Actor, Entry};
-use crate::db::{addresses, admin};
+use crate::db::{addresses, admin, users};
 use crate::domain::password::{NewPassword, Weak};
 use crate::domain::token::Token;
 use crate::events;
@@ -111,22 +110,10 @@ fn people() -> Vec<Person> {
 
 /// True when the account was not there before.
 async fn put(tx: &mut PgConnection, person: &Person, hash: &str) -> sqlx::Result<bool> {
-    let row = sqlx::query!(
-        r#"INSERT INTO users (id, email, email_verified_at, password_hash, display_name)
-           VALUES ($1, $2, now(), $3, $4)
-           ON CONFLICT (email) DO UPDATE SET password_hash = excluded.password_hash
-           RETURNING id, xmax = 0 AS "new!""#,
-        UserId::new().uuid(),
-        person.email,
-        hash,
-        person.name
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if !row.new {
+    let (id, made) = users::put_verified(tx, &person.email, person.name, hash).await?;
+    if !made {
         return Ok(false);
     }
-    let id = UserId::from(row.id);
     events::user_registered(tx, id).await?;
     events::user_verified(tx, id).await?;
     if person.roles != [Customer] {

@@ -233,3 +233,26 @@ pub async fn touch(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
         .await?;
     Ok(())
 }
+
+/// Makes a verified account, or gives the one that is there this password; its id, and true when it was made.
+/// For people that are invented: nobody proved the address.
+pub async fn put_verified(
+    tx: &mut PgConnection,
+    email: &str,
+    display_name: &str,
+    password_hash: &str,
+) -> sqlx::Result<(UserId, bool)> {
+    let row = sqlx::query!(
+        r#"INSERT INTO users (id, email, email_verified_at, password_hash, display_name)
+           VALUES ($1, $2, now(), $3, $4)
+           ON CONFLICT (email) DO UPDATE SET password_hash = excluded.password_hash
+           RETURNING id, xmax = 0 AS "new!""#,
+        UserId::new().uuid(),
+        email,
+        password_hash,
+        display_name
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok((row.id.into(), row.new))
+}
