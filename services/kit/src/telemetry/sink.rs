@@ -1,13 +1,20 @@
 //! Where lines go: a bounded buffer, emptied by one thread. Lines that may be dropped are, and are counted, when the
 //! reader of the log is slower than the service; lines that may not make their writer wait.
+//!
+//! The thread gathers for a moment before it writes: waking it for each line would cost a request more than the line.
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// About 15,000 access lines.
 const ROOM: usize = 4 * 1024 * 1024;
 
 /// Left to lines that must not be lost, so that they seldom wait.
 const RESERVE: usize = 1024 * 1024;
+
+/// Lines are gathered for so long, unless there are many or somebody waits for them to be out.
+const GATHER: Duration = Duration::from_millis(10);
+const MANY: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -29,6 +36,8 @@ struct State {
     waiting: Vec<u8>,
     /// The thread has taken lines and not written them yet.
     writing: bool,
+    /// Somebody waits for the lines to be out.
+    urgent: bool,
     dropped: u64,
 }
 
@@ -67,14 +76,17 @@ impl Sink {
             Keep::IfRoom => {}
             Keep::Always => {
                 while state.waiting.len() + line.len() > ROOM && !state.waiting.is_empty() {
+                    state.urgent = true;
+                    self.0.filled.notify_one();
                     state = self.0.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
-        let was_empty = state.waiting.is_empty();
+        let before = state.waiting.len();
         state.waiting.extend_from_slice(line);
+        let after = state.waiting.len();
         drop(state);
-        if was_empty {
+        if before == 0 || (before < MANY && after >= MANY) {
             self.0.filled.notify_one();
         }
     }
@@ -83,6 +95,8 @@ impl Sink {
     pub(super) fn flush(&self) {
         let mut state = self.0.lock();
         while state.dropped != u64::MAX && (!state.waiting.is_empty() || state.writing) {
+            state.urgent = true;
+            self.0.filled.notify_one();
             state = self.0.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -98,6 +112,10 @@ fn empty(shared: &Shared, mut out: impl Write) {
             while state.waiting.is_empty() {
                 state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            let few = |state: &mut State| state.waiting.len() < MANY && !state.urgent;
+            let gathered = shared.filled.wait_timeout_while(state, GATHER, few);
+            state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+            state.urgent = false;
             lines.clear();
             std::mem::swap(&mut lines, &mut state.waiting);
             state.writing = true;
