@@ -7,4 +7,5 @@ mod generate;
 mod help;
 mod issuer;
 mod output;
+mod redaction;
 mod world;
