@@ -17,8 +17,11 @@ enum How {
     Foreground,
     /// Run beside it; must end with 0.
     Run,
-    /// Runs this very test, or takes hours: only its arguments are checked.
+    /// Runs this very test, or asks for a password: only its arguments are checked.
     Parse(&'static str),
+    /// Measures for minutes, which testing/bench/tests does in short: only its arguments are checked, without the
+    /// optimised build that `cargo xtask bench` makes.
+    Bench,
 }
 
 const COMMANDS: &[(&str, How)] = &[
@@ -30,14 +33,15 @@ const COMMANDS: &[(&str, How)] = &[
         How::Parse("asks for a password: cli/shopctl/tests/it/auth.rs runs it"),
     ),
     ("cargo xtask ci --install", How::Parse("the gate runs this test")),
-    ("cargo xtask bench", How::Parse("its short form is a step of the gate")),
+    ("cargo xtask bench", How::Bench),
+    ("cargo xtask bench --install", How::Bench),
+    ("cargo xtask bench me log-in --peers gin", How::Bench),
+    ("cargo xtask bench --quick --no-peers", How::Bench),
+    ("cargo xtask bench --check", How::Bench),
 ];
 
 /// Documents whose commands are run as a whole by another test.
-const WHOLE: &[(&str, &str)] = &[
-    ("docs/howto/walk-user-management.md", "services/user-management/tests/it/walk.rs"),
-    ("docs/howto/benchmark.md", "testing/bench/tests/it/main.rs"),
-];
+const WHOLE: &[(&str, &str)] = &[("docs/howto/walk.md", "services/user-management/tests/it/walk.rs")];
 
 fn how(one: &Documented) -> Option<How> {
     COMMANDS.iter().find(|(command, _)| *command == one.command).map(|(_, how)| *how)
@@ -76,7 +80,7 @@ fn every_command_in_the_text_exists() {
     for one in all(inline) {
         let words: Vec<&str> =
             one.command.split(' ').take_while(|word| !word.starts_with(['<', '['])).collect();
-        let output = shell.run(&format!("{} --help", words.join(" ")));
+        let output = shell.run(&format!("{} --help", unoptimised(&words.join(" "))));
         let place = format!("{}:{}", one.file.display(), one.line);
         assert!(
             output.status.success(),
@@ -99,6 +103,11 @@ fn documented_commands_work_beside_a_stack_that_leaves_nothing_behind() {
         match how(one) {
             Some(How::Run) => check(&shell, one, &one.command, "run as it stands"),
             Some(How::Parse(why)) => check(&shell, one, &format!("{} --help", one.command), why),
+            Some(How::Bench) => {
+                let typed =
+                    one.command.replace("cargo xtask bench", "cargo run --quiet --package shop-bench --");
+                check(&shell, one, &format!("{typed} --help"), "measured in short by testing/bench/tests");
+            }
             _ => {}
         }
     }
@@ -115,4 +124,9 @@ fn check(shell: &Shell, one: &Documented, typed: &str, why: &str) {
         "{place}: `{typed}` ({why}): {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The same program without the optimised build that measuring needs.
+fn unoptimised(command: &str) -> String {
+    command.replace("cargo xtask bench", "cargo run --quiet --package shop-bench --")
 }

@@ -197,11 +197,16 @@ async fn writers_and_readers_at_once() {
         let seen = reader.await.unwrap();
         assert_eq!(seen.iter().map(|event| event.id).collect::<HashSet<_>>().len(), WRITERS * EACH * 9 / 10);
         assert_eq!(seen.len(), WRITERS * EACH * 9 / 10);
-        let mut last: HashMap<Uuid, i64> = HashMap::new();
-        for event in &seen {
-            let n = event.data["n"].as_i64().unwrap();
-            let before = last.insert(event.aggregate, n).unwrap_or(0);
-            assert_eq!(n, before + 1, "the changes of one thing are out of order");
-        }
+        assert_in_order(&seen);
+    }
+}
+
+/// Each thing counts up by one from 1.
+fn assert_in_order(seen: &[Event]) {
+    let mut last: HashMap<Uuid, i64> = HashMap::new();
+    for event in seen {
+        let n = event.data["n"].as_i64().unwrap();
+        let before = last.insert(event.aggregate, n).unwrap_or(0);
+        assert_eq!(n, before + 1, "the changes of one thing are out of order");
     }
 }
