@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use shop_api::{Code, Role};
+use shop_api::{Code, Problem, Role};
 use shop_test::tier;
 
 use crate::visitor::SECRET;
@@ -18,11 +18,15 @@ async fn a_full_queue_of_passwords_is_answered_503_at_once() {
     let answers = join_all(emails.iter().map(|email| world.try_login(email, SECRET))).await;
     let (hashed, refused): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|answer| answer.status.as_u16() == 401);
-    assert!(!hashed.is_empty() && !refused.is_empty(), "{} and {}", hashed.len(), refused.len());
+    assert!(!hashed.is_empty(), "somebody was served");
+    // A slow machine may also run out of database connections: 503 as well, for another reason.
+    let mut overloaded = 0;
     for answer in refused {
-        answer.expect_problem(Code::Overloaded);
+        let code = answer.clone().expect(503).json::<Problem>().code;
         assert!(answer.header("retry-after").is_some());
+        overloaded += usize::from(code == Code::Overloaded);
     }
+    assert!(overloaded > 0, "the queue was full");
     world.try_login("0@shop.example", SECRET).await.expect_problem(Code::InvalidCredentials);
 }
 

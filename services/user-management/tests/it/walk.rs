@@ -56,8 +56,14 @@ async fn the_page_is_right() {
         .env("SHOP", format!("http://{}", world.service.public()))
         .kill_on_drop(true)
         .output();
-    let (output, ()) = futures::join!(tokio::time::timeout(PATIENCE, shell), deliver(&world, dir.path(), 2));
-    let output = output.expect("the shell ends").unwrap();
+    let letters = async {
+        deliver(&world, dir.path(), 2).await;
+        std::future::pending().await
+    };
+    let output = tokio::select! {
+        ended = tokio::time::timeout(PATIENCE, shell) => ended.expect("the shell ends").unwrap(),
+        () = letters => unreachable!("it waits for ever"),
+    };
     let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{wrong}");
     let codes: Vec<&str> = said.lines().filter(|line| !line.contains('{') && !line.is_empty()).collect();
