@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) struct Watch(Arc<State>);
 struct State {
     doing: AtomicU8,
     /// Changes with every progress.
-    progress: AtomicU8,
+    progress: AtomicU32,
 }
 
 impl Watch {
@@ -179,7 +179,7 @@ pub(super) struct Supervised<C> {
     bounds: Bounds,
     timer: Pin<Box<Sleep>>,
     /// What was seen last, and since when.
-    seen: (u8, u8),
+    seen: (u8, u32),
     since: Instant,
     end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
