@@ -1,7 +1,5 @@
 //! `seed`: first data for a stack that is up, and the accounts that came with it. Knows no table; the services' own
-//! `seed` does the work and says on stdout whom it made.
-
-use std::collections::BTreeSet;
+//! `seed` does the work and says whom it made.
 
 use crate::database;
 use crate::environment::Secrets;
@@ -44,10 +42,14 @@ pub async fn seed(stack: &Stack, events: &Events) -> Result<Vec<String>> {
     Ok(seeded)
 }
 
-/// Keeps the addresses that a `seed` named on stdout.
-pub(crate) fn note_accounts(stack: &Stack, said: &str) -> Result<()> {
-    let mut emails: BTreeSet<String> = stack.folder().read_json(ACCOUNTS)?.unwrap_or_default();
-    emails.extend(addresses(said));
+/// Keeps the addresses that a `seed` named, in its order.
+pub(crate) fn note_accounts(stack: &Stack, said: &[String]) -> Result<()> {
+    let mut emails: Vec<String> = stack.folder().read_json(ACCOUNTS)?.unwrap_or_default();
+    for address in said.iter().flat_map(|line| addresses(line)) {
+        if !emails.contains(&address) {
+            emails.push(address);
+        }
+    }
     Ok(stack.folder().write_json(ACCOUNTS, &emails)?)
 }
 

@@ -6,7 +6,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use crate::environment::inherited;
@@ -31,8 +30,8 @@ pub(crate) struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Returns what it wrote to stdout; its stderr goes to the log.
-    pub(crate) async fn run(&self) -> Result<String> {
+    /// Returns what it wrote, to stdout and to stderr; the log has it as well.
+    pub(crate) async fn run(&self) -> Result<Vec<String>> {
         let command_line = self.arguments.join(" ");
         logs::rotate(&self.log)?;
         let log = File::options().create(true).append(true).open(&self.log)?;
@@ -47,7 +46,7 @@ impl Task<'_> {
             .current_dir(self.folder)
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(log.try_clone()?)
             .stderr(log);
         let failed = |status: String, code| Trouble::Command {
             service: self.service.to_owned(),
@@ -56,15 +55,9 @@ impl Task<'_> {
             code,
             lines: logs::last_of_run(&self.log, LAST_LINES),
         };
-        let mut child = command.spawn().map_err(|error| failed(error.to_string(), None))?;
-        let mut stdout = child.stdout.take();
-        let mut said = String::new();
-        if let Some(stdout) = &mut stdout {
-            stdout.read_to_string(&mut said).await?;
-        }
-        let status = child.wait().await?;
+        let status = command.status().await.map_err(|error| failed(error.to_string(), None))?;
         match status.code() {
-            Some(0) => Ok(said),
+            Some(0) => Ok(logs::last_of_run(&self.log, usize::MAX)),
             code => Err(failed(words(status), code.or(status.signal().map(|signal| 128 + signal)))),
         }
     }

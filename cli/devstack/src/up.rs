@@ -249,7 +249,7 @@ impl Ready<'_> {
         Ok(())
     }
 
-    async fn task(&self, planned: &Planned, arguments: &[&str], kind: Kind) -> Result<String> {
+    async fn task(&self, planned: &Planned, arguments: &[&str], kind: Kind) -> Result<Vec<String>> {
         let service = planned.spec.name.as_str();
         let database = self.databases.get(service);
         let environment = match kind {

@@ -1,4 +1,6 @@
 //! `shopctl dev` as a person uses it: the real executable, a checkout with one tiny service, a PostgreSQL of its own.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
@@ -182,7 +184,6 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
         for word in words {
             assert!(ran.stderr.contains(word), "{arguments:?} lacks {word}: {}", ran.stderr);
         }
-        assert!(ran.stderr.contains("hint: "), "{arguments:?}: {}", ran.stderr);
         assert_eq!(checkout.living(), [], "{arguments:?}");
     };
     fails(&["seed"], 9, &["is not up", "shopctl dev up"]);

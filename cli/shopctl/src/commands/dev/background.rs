@@ -130,6 +130,7 @@ async fn wait(stack: &Stack, child: &mut Child, view: &mut View) -> Result<Exit,
                 format!("the supervisor ended ({status})\n{}", said.trim_end()),
             ));
         }
+        view.show(None)?;
         tokio::time::sleep(LOOK).await;
     }
 }

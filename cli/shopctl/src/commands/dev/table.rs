@@ -26,6 +26,8 @@ pub(super) fn rows(record: &Record, paint: Paint) -> Vec<String> {
     rows
 }
 
+/// Accounts named at the start; `status --output json` has all.
+const ACCOUNTS: usize = 4;
 const STATE: usize = 12;
 const ADDRESS: usize = 23;
 
@@ -93,7 +95,10 @@ pub(super) fn what_next(record: &Record, is_detached: bool, paint: Paint) -> Str
             paint.strong("Accounts"),
             paint.faint("one password for all, in the file below")
         ));
-        lines.push(format!("  {}", accounts.emails.join(", ")));
+        let shown = accounts.emails.iter().take(ACCOUNTS).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = accounts.emails.len().saturating_sub(ACCOUNTS);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        lines.push(format!("  {shown}{more}"));
         lines.push(format!("  cat '{}'", accounts.password_file.display()));
     }
     let end = match is_detached {

@@ -1,6 +1,7 @@
 //! Turns the engine's events into what a person sees (live rows on a terminal, plain lines off it) or into JSON lines.
 //! Must not act on them.
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use shop_devstack::events::{Event, Phase};
 use shop_devstack::record::{Record, ReplicaRecord, ReplicaState};
@@ -19,12 +20,26 @@ pub(super) struct View {
     tasks: HashMap<String, Task>,
     record: Option<Box<Record>>,
     table: Vec<Standing>,
+    /// What a long step does, to be said now and then where rows do not move.
+    doing: Option<String>,
+    last_heartbeat: Instant,
 }
+
+/// How long plain output may be silent while something is done.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 impl View {
     pub(super) fn new(ui: Ui) -> Self {
-        let (tasks, table) = (HashMap::new(), Vec::new());
-        Self { ui, streams: true, is_detached: false, tasks, record: None, table }
+        Self {
+            ui,
+            streams: true,
+            is_detached: false,
+            tasks: HashMap::new(),
+            record: None,
+            table: Vec::new(),
+            doing: None,
+            last_heartbeat: Instant::now(),
+        }
     }
 
     /// For a command whose answer is a document of its own.
@@ -41,6 +56,7 @@ impl View {
     pub(super) fn show(&mut self, event: Option<Event>) -> Result<(), CommandError> {
         let Some(event) = event else {
             self.refresh();
+            self.beat();
             return Ok(());
         };
         if self.ui.is_json() {
@@ -78,6 +94,16 @@ impl View {
         Ok(())
     }
 
+    fn beat(&mut self) {
+        if self.last_heartbeat.elapsed() < HEARTBEAT || self.ui.is_json() {
+            return;
+        }
+        self.last_heartbeat = Instant::now();
+        if let Some(doing) = self.doing.take() {
+            self.ui.status(doing);
+        }
+    }
+
     fn refresh(&self) {
         let Some(record) = &self.record else { return };
         let rows = table::rows(record, self.ui.status_paint());
@@ -99,8 +125,9 @@ impl View {
                     task.update(text);
                 }
             }
-            Phase::Doing => {}
+            Phase::Doing => self.doing = Some(format!("{step}  {text}")),
             Phase::Done => {
+                self.doing = None;
                 if let Some(task) = self.tasks.remove(&step) {
                     task.done(text);
                 }
