@@ -84,6 +84,11 @@ pub async fn seed(pool: &PgPool, hasher: &Hasher, password_file: &Path) -> Resul
     Ok(seeded)
 }
 
+/// The addresses of the people, staff first: whom a developer can log in as.
+pub fn addresses() -> Vec<String> {
+    people().into_iter().map(|person| person.email).collect()
+}
+
 struct Person {
     email: String,
     name: &'static str,

@@ -1,5 +1,6 @@
 //! User-management as kit runs it: its routes, its schema, what it starts and seeds. No rule and no query in here.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,7 +66,9 @@ impl Service for UserManagement {
         let seeded =
             seed::seed(&kit.db.pool, &config.hasher()?, &path).await.map_err(BootError::unexpected)?;
         tracing::info!(made = seeded.made, kept = seeded.kept, password_file = %path.display(), "seeded");
-        Ok(())
+        // Data and not a log line: `shopctl dev up` shows them. The people are invented.
+        let addresses = seed::addresses().join("\n") + "\n";
+        std::io::stdout().write_all(addresses.as_bytes()).map_err(BootError::unexpected)
     }
 
     async fn command(command: Command, _: Config, kit: &KitConfig) -> Result<(), BootError> {
