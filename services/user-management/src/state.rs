@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use shop_kit::db::HotReads;
 use shop_kit::{Kit, Limiter, Quota};
 use sqlx::PgPool;
@@ -39,6 +40,13 @@ pub struct Quotas {
     pub sign_in: Option<Quota>,
     /// Requests that lead to a mail.
     pub mail: Option<Quota>,
+}
+
+/// For the routes that kit brings along.
+impl FromRef<AppState> for PgPool {
+    fn from_ref(state: &AppState) -> Self {
+        state.pool.clone()
+    }
 }
 
 impl AppState {

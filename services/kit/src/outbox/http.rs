@@ -20,7 +20,7 @@ where
     S: Clone + Send + Sync + 'static,
     PgPool: FromRef<S>,
 {
-    ApiRouter::new().route(Access::Need(Permission::EventsRead), routes!(events))
+    ApiRouter::new().route(Access::Need(Permission::EventsRead), routes!(follow))
 }
 
 /// Where to read on.
@@ -51,7 +51,7 @@ impl Validate for EventQuery {
         (status = 200, body = EventPage),
         (status = 410, description = "Away for too long: some are not kept any more"),
     ))]
-async fn events(
+async fn follow(
     State(pool): State<PgPool>,
     Query(query): Query<EventQuery>,
 ) -> Result<Json<EventPage>, ApiError> {

@@ -6,7 +6,6 @@ mod admin;
 mod audit;
 mod auth;
 mod clients;
-mod events;
 mod me;
 mod oauth;
 mod password;
@@ -38,7 +37,7 @@ pub(crate) fn router() -> ApiRouter<AppState> {
         roles::router(),
         audit::router(),
         clients::router(),
-        events::router(),
+        shop_kit::outbox::router(),
     ]
     .into_iter()
     .fold(ApiRouter::new(), ApiRouter::merge)

@@ -30,6 +30,7 @@ impl Seen {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Outcome {
     Answer,
     /// The client is told 503.
@@ -101,9 +102,9 @@ async fn killed_and_back_under_load() {
     for round in 0..4 {
         let before = seen.each_ref().map(|seen| count(seen));
         if round % 2 == 0 {
-            postgres.kill().await.unwrap()
+            postgres.kill().await.unwrap();
         } else {
-            postgres.stop().await.unwrap()
+            postgres.stop().await.unwrap();
         }
         until(PATIENCE, async || seen.iter().zip(before).all(|(seen, b)| count(seen).1 > b.1)).await;
         postgres.restart().await.unwrap();
