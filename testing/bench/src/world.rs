@@ -157,9 +157,10 @@ impl World {
         self.file(name, &text)
     }
 
-    /// A request file of one `GET path`.
+    /// A request file of `GET path`, signed in as nobody, from as many addresses as there are accounts signed in.
     pub(crate) fn unsigned_requests(&self, name: &str, path: &str) -> Result<PathBuf> {
-        self.file(name, &format!("GET\t{path}\t\t\t\n"))
+        let lines = (1..=self.size.sessions).map(|n| format!("GET\t{path}\t\t{}\t\n", client_address(n)));
+        self.file(name, &lines.collect::<String>())
     }
 
     /// A request file of the peers' `GET /users/{id}`, for as many accounts as ours are asked for.
