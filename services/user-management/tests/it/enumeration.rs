@@ -195,7 +195,7 @@ async fn the_time_of_a_registration_does_not_tell() {
 #[tokio::test]
 async fn the_time_of_forgetting_does_not_tell() {
     let world = unlimited().await;
-    let many = tries() * 10;
+    let many = tries() * 4;
     accounts(&world, many as i64, "SELECT").await;
     let forgot = async |email: String| {
         world.forgot(&email).await.expect(202);
