@@ -4,6 +4,7 @@
 mod access;
 mod addresses;
 mod admin;
+mod administering;
 mod commands;
 mod enumeration;
 mod forgotten;

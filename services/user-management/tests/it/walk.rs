@@ -10,9 +10,9 @@ use crate::world::World;
 
 const PAGE: &str = include_str!("../../../../docs/howto/walk.md");
 
-/// The shell blocks of the page, in order.
-fn blocks() -> String {
-    let mut parts = PAGE.split("```");
+/// The shell blocks of a page, in order.
+pub(crate) fn blocks(page: &str) -> String {
+    let mut parts = page.split("```");
     parts.next();
     let blocks = parts
         .step_by(2)
@@ -49,7 +49,7 @@ async fn the_page_is_right() {
     std::fs::write(&cargo, CARGO).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
-    let script = format!("set -eu\n{}", blocks());
+    let script = format!("set -eu\n{}", blocks(PAGE));
     let shell = Command::new("bash")
         .args(["-c", &script])
         .env("PATH", path)
