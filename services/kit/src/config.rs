@@ -120,7 +120,7 @@ pub struct LogConfig {
     pub access: AccessLog,
 }
 
-fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+pub(crate) fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_millis)
 }
 

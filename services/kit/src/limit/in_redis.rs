@@ -10,9 +10,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Script, TlsCertificates};
 
 use super::{Decision, Quota};
+use crate::config::milliseconds;
 
-/// Longer than any answer of a Redis that is well; then this process decides alone.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 const RECONNECT_MOST: Duration = Duration::from_secs(2);
@@ -44,6 +43,9 @@ pub struct RedisConfig {
     /// PEM file with the authorities that may sign its certificate
     #[arg(long, env = "REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
+    /// Time for an answer of Redis, longer than one that is well takes; then this process decides alone
+    #[arg(long, env = "REDIS_TIMEOUT_MS", default_value = "100", value_parser = milliseconds, value_name = "MS")]
+    pub redis_timeout: Duration,
 }
 
 /// What is wrong with the configuration of Redis.
@@ -75,6 +77,7 @@ struct Inner {
     url: String,
     password_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    timeout: Duration,
     prefix: String,
     script: Script,
     connection: Mutex<Option<MultiplexedConnection>>,
@@ -101,6 +104,7 @@ impl Shared {
             url,
             password_file: config.redis_password_file.clone(),
             ca_file: config.redis_ca_file.clone(),
+            timeout: config.redis_timeout,
             prefix: format!("limit:{prefix}:"),
             script: Script::new(GCRA),
             connection: Mutex::new(None),
@@ -134,7 +138,7 @@ impl Shared {
         let mut call = self.0.script.key(format!("{}{}:{key}", self.0.prefix, quota.name));
         call.arg(quota.interval_ns() / 1000).arg(quota.burst.max(1));
         let answer =
-            tokio::time::timeout(ANSWER_TIMEOUT, call.invoke_async::<(u8, u32, u64, u64)>(&mut connection));
+            tokio::time::timeout(self.0.timeout, call.invoke_async::<(u8, u32, u64, u64)>(&mut connection));
         let cause = match answer.await {
             Ok(Ok((allowed, remaining, reset, retry_after))) => {
                 return Some(Decision {
@@ -187,7 +191,7 @@ impl Shared {
             self.client().inspect_err(|error| tracing::warn!(error.message = %error, "Redis")).ok()?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT));
+            .set_response_timeout(Some(self.0.timeout));
         client.get_multiplexed_async_connection_with_config(&config).await.ok()
     }
 }
