@@ -1,3 +1,5 @@
 //! The whole road, run as a user runs it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod documented;
 mod shell;
