@@ -188,7 +188,9 @@ async fn advance(
     bearable(component, known, recorded(connection, component).await?)?;
     let mut migrator = Migrator::with_migrations(migrations);
     migrator.dangerous_set_table_name(table);
-    migrator.create_schema("kit");
+    if component == KIT {
+        migrator.create_schema("kit");
+    }
     // A newer program may have been here: its migrations are not ours to judge.
     migrator.set_ignore_missing(true);
     migrator
