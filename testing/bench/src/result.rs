@@ -64,7 +64,7 @@ pub(crate) struct Verdict {
     /// `x` for a ratio.
     pub(crate) unit: &'static str,
     pub(crate) seen: f64,
-    /// The same by CPU of everybody, generator included: what neighbours disturb least.
+    /// The same by CPU for an answer: what neighbours disturb least.
     pub(crate) by_cpu: Option<f64>,
     pub(crate) answer: Answer,
 }
@@ -73,7 +73,13 @@ impl Verdict {
     /// Ours over theirs, in answers a second.
     pub(crate) fn of_throughput(what: &str, ours: &Row, theirs: &Row, target: f64) -> Self {
         let rounds = sample::ratios(&ours.rounds, &theirs.rounds, |s| s.per_second);
-        let by_cpu = sample::ratios(&theirs.rounds, &ours.rounds, Sample::whole_us);
+        // pgbench is client and generator in one: beside it everybody's CPU counts, beside a server that of servers.
+        let serves = theirs.rounds.iter().any(|sample| sample.server_us > 0.0);
+        let by_cpu = sample::ratios(
+            &theirs.rounds,
+            &ours.rounds,
+            if serves { Sample::cpu_us } else { Sample::whole_us },
+        );
         let by_cpu = stats::median(&by_cpu.iter().map(|round| round.value).collect::<Vec<_>>());
         Self { by_cpu: Some(by_cpu), ..Self::of(what, &rounds, Bound::AtLeast, target, "x") }
     }
