@@ -54,15 +54,20 @@ pub(crate) async fn end_servers(stack: &Stack, record: Option<&Record>) -> Resul
     Ok(count)
 }
 
-/// Kills whatever runs, without another word.
+/// Kills whatever runs, without another word, until nothing does: children of a killed server end after it.
 pub(crate) async fn kill(stack: &Stack) -> Result<()> {
     let record = stack.record().ok().flatten();
-    let mut left = services(stack, record.as_ref());
-    left.extend(record.as_ref().and_then(|record| record.postgres.as_ref()?.proc));
-    for proc in left {
-        proc.stop(Signal::KILL, PATIENCE).await?;
+    loop {
+        let mut left = services(stack, record.as_ref());
+        let folders = [server::LOCAL, server::DOWNLOADED, "redis"];
+        left.extend(folders.iter().flat_map(|folder| marked(&stack.path(folder))));
+        if end_all(left, Signal::KILL).await? == 0 {
+            break;
+        }
     }
-    end_servers(stack, record.as_ref()).await?;
+    for container in record.iter().flat_map(|record| &record.containers) {
+        docker::stop(container).await?;
+    }
     Ok(())
 }
 
