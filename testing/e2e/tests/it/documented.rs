@@ -41,7 +41,10 @@ const COMMANDS: &[(&str, How)] = &[
 ];
 
 /// Documents whose commands are run as a whole by another test.
-const WHOLE: &[(&str, &str)] = &[("docs/howto/walk.md", "services/user-management/tests/it/walk.rs")];
+const WHOLE: &[(&str, &str)] = &[
+    ("docs/howto/walk.md", "services/user-management/tests/it/walk.rs"),
+    ("docs/howto/administer-users.md", "services/user-management/tests/it/administering.rs"),
+];
 
 fn how(one: &Documented) -> Option<How> {
     COMMANDS.iter().find(|(command, _)| *command == one.command).map(|(_, how)| *how)
