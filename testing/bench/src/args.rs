@@ -15,7 +15,7 @@ use crate::pin::Layout;
 pub(crate) struct Args {
     /// Cases to run; all when none is named
     pub(crate) cases: Vec<Name>,
-    /// Rounds of one second, few rows, nothing judged or written: whether the harness works
+    /// One round of two seconds, few rows, nothing written: whether the harness works
     #[arg(long)]
     pub(crate) quick: bool,
     /// Peers to measure beside ours

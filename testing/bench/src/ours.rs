@@ -113,11 +113,11 @@ pub(crate) async fn build(profile: &str) -> Result<PathBuf> {
         bail!("user-management could not be built");
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let programs = text.lines().filter_map(|line| {
+    let mut programs = text.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message.get("executable")?.as_str()?))
     });
-    programs.last().context("cargo named no program of user-management")
+    programs.next_back().context("cargo named no program of user-management")
 }
 
 /// Signs access tokens of the seeded accounts.

@@ -96,9 +96,9 @@ fn scale(args: &Args) -> (Plan, Size) {
             Plan {
                 quick: true,
                 rounds: 1,
-                seconds: 1,
+                seconds: 2,
                 starts: 2,
-                warm_up: 1,
+                warm_up: 0,
                 patience: Duration::ZERO,
                 settle: Duration::from_secs(1),
             },

@@ -139,8 +139,10 @@ impl<'a> Bench<'a> {
     /// Warms all contenders up, then lets them take turns for as many rounds as planned.
     pub(crate) async fn take_turns(&self, contenders: &[Contender]) -> Result<Vec<Row>> {
         let time = Duration::from_secs(self.plan.seconds);
-        for contender in contenders {
-            contender.generator.run(Duration::from_secs(self.plan.warm_up)).await?;
+        if self.plan.warm_up > 0 {
+            for contender in contenders {
+                contender.generator.run(Duration::from_secs(self.plan.warm_up)).await?;
+            }
         }
         let row = |c: &Contender| Row { name: c.name.clone(), role: c.role, rounds: Vec::new() };
         let mut rows: Vec<Row> = contenders.iter().map(row).collect();

@@ -1,4 +1,4 @@
-//! The harness itself, run as a user runs it: every case once, for a second, with the service's dev build. What the
+//! The harness itself, run as a user runs it: every case once, for two seconds, with the service's dev build. What the
 //! numbers are is not looked at; that they are there, and that no answer was an error, is.
 
 use std::process::Command;
