@@ -29,6 +29,10 @@ CREATE TABLE users (
 );
 CREATE INDEX users_email_prefix ON users (email text_pattern_ops);
 CREATE INDEX users_name_prefix ON users (lower(display_name) text_pattern_ops);
+-- A search by prefix matches few of very many: with the default hundred buckets the planner takes 0.4 % for 1 % and walks
+-- the primary key through a quarter of the table instead of these two.
+ALTER TABLE users ALTER COLUMN email SET STATISTICS 1000;
+ALTER INDEX users_name_prefix ALTER COLUMN 1 SET STATISTICS 1000;
 -- Few are not active and few are more than customers: what administrators list stays short at any number of users.
 CREATE INDEX users_not_active ON users (status, id) WHERE status <> 'active';
 CREATE INDEX users_support ON users (id) WHERE 'support' = ANY (roles);
