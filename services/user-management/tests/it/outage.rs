@@ -13,8 +13,7 @@ use user_management::UserManagement;
 
 use crate::world::{PASSWORD, World};
 
-/// The service is itself again so soon after PostgreSQL answers. Held against the best of three outages, and beside the
-/// pace of the machine before them: what other programs take of its cores is not the service's doing.
+/// The service is itself again so soon after PostgreSQL answers (0.2 to 0.5 s were seen).
 const AGAIN: Duration = Duration::from_secs(2);
 
 fn address() -> serde_json::Value {
@@ -50,10 +49,9 @@ async fn keep_calling(
 async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
     let mut postgres = PrivatePostgres::start().await.unwrap();
     let db = TestDb::on(postgres.server(), UserManagement::schema()).await;
-    // What waits longer than this for a connection is told to come back. A debug build takes its time to make one.
-    let world = World::on(db, |program| program.env("DATABASE_ACQUIRE_TIMEOUT_MS", "2500")).await;
+    let world = World::on(db, |program| program).await;
     let mut people = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..12 {
         people.push(world.person(Role::Customer).await.client);
     }
     let ada = world.person(Role::Customer).await;
@@ -64,13 +62,8 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
     let writes =
         async || ada.client.patch("/users/me").if_match("*").json(&json!({ "locale": "en" })).send().await;
     let outage = async {
-        let began = Instant::now();
-        for _ in 0..5 {
-            reads().await.expect(200);
-            writes().await.expect(200);
-        }
-        let pace = began.elapsed() / 5;
-        let mut best = Duration::MAX;
+        reads().await.expect(200);
+        writes().await.expect(200);
         for round in 0..3 {
             sleep(Duration::from_millis(300)).await;
             if round == 1 {
@@ -89,9 +82,8 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
                 reads().await.status == 200 && writes().await.status == 200
             })
             .await;
-            best = best.min(back.elapsed());
+            assert!(back.elapsed() < AGAIN, "round {round}: itself again only after {:?}", back.elapsed());
         }
-        assert!(best < AGAIN + 10 * pace, "itself again after {best:?} at best, at a pace of {pace:?}");
         sleep(Duration::from_millis(300)).await;
         stop.store(true, Ordering::Relaxed);
     };

@@ -83,9 +83,9 @@ fn count(seen: &Seen) -> (u64, u64) {
     (seen.answers.load(Ordering::SeqCst), seen.refusals.load(Ordering::SeqCst))
 }
 
-/// Callers give up soon, as they do where the service runs; three times later, as unoptimised code connects slowly.
+/// Callers give up as soon as they do where the service runs.
 fn as_deployed(fresh: &Fresh) -> DbConfig {
-    let acquire = DbConfig::default().database_acquire_timeout_ms * 3;
+    let acquire = DbConfig::default().database_acquire_timeout_ms;
     DbConfig { database_acquire_timeout_ms: acquire, ..fresh.config() }
 }
 
@@ -98,7 +98,6 @@ async fn killed_and_back_under_load() {
     let seen = load(&database, &stop);
     until(PATIENCE, async || seen.iter().all(|seen| count(seen).0 > 100)).await;
 
-    let mut fastest = Duration::MAX;
     for round in 0..4 {
         let before = seen.each_ref().map(|seen| count(seen));
         if round % 2 == 0 {
@@ -111,7 +110,8 @@ async fn killed_and_back_under_load() {
         let back = Instant::now();
         let answers = seen.each_ref().map(|seen| count(seen).0);
         until(PATIENCE, async || seen.iter().zip(answers).all(|(seen, a)| count(seen).0 > a + 20)).await;
-        fastest = fastest.min(back.elapsed());
+        let again = back.elapsed();
+        assert!(again < Duration::from_secs(2), "round {round}: itself again only after {again:?}");
         // Who began to wait just before it was back may still be refused.
         until(PATIENCE, async || back.elapsed() > Duration::from_secs(4)).await;
         let refusals = seen.each_ref().map(|seen| count(seen).1);
@@ -119,8 +119,6 @@ async fn killed_and_back_under_load() {
         until(PATIENCE, async || seen.iter().zip(answers).all(|(seen, a)| count(seen).0 > a + 100)).await;
         assert_eq!(refusals, seen.each_ref().map(|seen| count(seen).1), "refusals long after it was back");
     }
-    // Of several, as other work on the machine may hold up one of them.
-    assert!(fastest < Duration::from_secs(2), "itself again only after {fastest:?}");
     stop.store(true, Ordering::SeqCst);
     for seen in &seen {
         assert_eq!(seen.wrong.load(Ordering::SeqCst), 0);
