@@ -112,9 +112,7 @@ async fn remove(
 ) -> Result<StatusCode, ApiError> {
     confirm_password(&state, &me.user(), &from, &body.password).await?;
     let mut tx = state.pool.begin().await?;
-    if !totp::get(&mut *tx, me.user()).await?.is_some_and(|factor| factor.confirmed) {
-        return Err(Code::NotFound.into());
-    }
+    need_factor(&mut tx, &me).await?;
     if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
         drop(tx);
         backoff::failed(&state.pool, &Attempt::on(&me.account.email, from)).await?;
@@ -141,13 +139,17 @@ async fn renew_recovery_codes(
 ) -> Result<Response, ApiError> {
     confirm_password(&state, &me.user(), &from, &body.password).await?;
     let mut tx = state.pool.begin().await?;
-    if !totp::get(&mut *tx, me.user()).await?.is_some_and(|factor| factor.confirmed) {
-        return Err(Code::NotFound.into());
-    }
+    need_factor(&mut tx, &me).await?;
     let codes = new_recovery_codes(&mut tx, &me).await?;
     record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
     tx.commit().await?;
     Ok(secret(&codes))
+}
+
+/// 404 where no second factor is in force.
+async fn need_factor(tx: &mut PgConnection, me: &SignedIn) -> Result<(), ApiError> {
+    let factor = totp::get(tx, me.user()).await?;
+    if factor.is_some_and(|factor| factor.confirmed) { Ok(()) } else { Err(Code::NotFound.into()) }
 }
 
 async fn new_recovery_codes(tx: &mut PgConnection, me: &SignedIn) -> Result<RecoveryCodes, ApiError> {
