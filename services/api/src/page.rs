@@ -1,8 +1,11 @@
 //! Keyset pages: what a list answers and what it is asked.
 //!
 //! A cursor is opaque: only the service that made it reads it (shop-kit's `Cursor`).
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+
+use crate::Violations;
 
 /// The number of items when a client does not say.
 pub const DEFAULT_LIMIT: u32 = 20;
@@ -40,5 +43,15 @@ impl PageQuery {
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+}
+
+/// The rules of the two parameters that every list has.
+pub fn check(v: &mut Violations, limit: Option<u32>, cursor: Option<&str>) {
+    if let Some(limit) = limit {
+        v.range("?limit", limit, 1, MAX_LIMIT);
+    }
+    if let Some(cursor) = cursor {
+        v.length("?cursor", cursor, 1, 1024);
     }
 }

@@ -1,7 +1,9 @@
 //! Wire types of user-management, one file a part, with the rules that the bare types do not hold.
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
+pub mod clients;
 pub mod profile;
 mod rules;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::admin::AuditEntry;
+use super::audit::AuditEntry;
 use super::auth::Session;
 use super::{AccountRole, rules};
 use crate::country::Country;

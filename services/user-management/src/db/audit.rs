@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use shop_api::ids::{AuditId, UserId};
-use shop_api::users::admin::AuditEntry;
+use shop_api::users::audit::AuditEntry;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! Every query of service clients and their secrets, of which only hashes are kept.
 
 use shop_api::ids::ClientId;
-use shop_api::users::admin::{Client, ClientSecret};
+use shop_api::users::clients::{Client, ClientSecret};
 use sqlx::{PgConnection, PgExecutor};
 use time::Duration;
 use time::OffsetDateTime;

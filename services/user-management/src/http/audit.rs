@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shop_api::Permission::AuditRead;
 use shop_api::ids::AuditId;
-use shop_api::users::admin::{AuditEntry, AuditQuery};
+use shop_api::users::audit::{AuditEntry, AuditQuery};
 use shop_api::{Page, PageQuery};
 use shop_kit::page::{Keyset, Window};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, Query, RequestId};

@@ -6,7 +6,7 @@ use serde_json::json;
 use shop_api::Code;
 use shop_api::Permission::{ClientsRead, ClientsWrite};
 use shop_api::ids::ClientId;
-use shop_api::users::admin::{ClientCredentials, ClientList, NewClient};
+use shop_api::users::clients::{ClientCredentials, ClientList, NewClient};
 use shop_kit::{Access, ApiError, ApiRouter, Caller, Json, Path};
 use utoipa_axum::routes;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shop_api::users::AccountRole;
-use shop_api::users::admin::{AuditEntry, PermissionList, RoleList, UserDetail, UserSummary};
+use shop_api::users::admin::{PermissionList, RoleList, UserDetail, UserSummary};
+use shop_api::users::audit::AuditEntry;
 use shop_api::users::profile::{Account, UserStatus};
 use shop_api::{Code, Page, Permission, Role};
 use shop_test::Client;

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use shop_api::users::admin::ClientCredentials;
 use shop_api::users::auth::{Jwks, ServiceToken};
+use shop_api::users::clients::ClientCredentials;
 use shop_api::{Code, Role};
 use shop_test::{Answer, until};
 use user_management::keys::folder;
