@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::database;
+use crate::docker;
 use crate::events::Events;
 use crate::orphans;
 use crate::record::Source;
@@ -37,7 +38,7 @@ pub async fn down(stack: &Stack) -> Result<Down> {
     }
     let lock = stack.hold()?;
     let left = orphans::end_services(stack, record.as_ref()).await?;
-    let left = left + orphans::end_servers(stack, record.as_ref()).await?;
+    let left = left + orphans::end_servers(stack).await?;
     stack.forget()?;
     drop(lock);
     Ok(match (held, left) {
@@ -60,12 +61,13 @@ pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result
         server.stop().await?;
         dropped.extend(outcome?);
     }
-    orphans::end_servers(stack, record.as_ref()).await?;
+    orphans::end_servers(stack).await?;
+    docker::remove_volumes(stack).await?;
     stack.forget()?;
     for folder in ["mail", "logs", "secrets", "services", "parts", "redis"] {
         absent_is_fine(fs::remove_dir_all(stack.path(folder)))?;
     }
-    for file in ["accounts.json", "server.json"] {
+    for file in ["accounts.json", "server.json", "docker.json"] {
         stack.folder().remove(file)?;
     }
     Ok(dropped)

@@ -91,6 +91,11 @@ impl Step {
         self.say(Phase::Done, text);
     }
 
+    pub(crate) fn failed(mut self, text: impl Into<String>) {
+        self.open = false;
+        self.say(Phase::Failed, text);
+    }
+
     fn say(&self, phase: Phase, text: impl Into<String>) {
         self.events.say(Event::Step { step: self.name.clone(), phase, text: text.into() });
     }

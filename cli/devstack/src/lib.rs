@@ -1,6 +1,7 @@
 //! The platform on one machine, as processes: finds, starts, adopts and stops what the services need. Prints nothing;
 //! what happens goes through the channels its callers give.
 
+mod address;
 mod board;
 mod build;
 pub mod component;
@@ -35,6 +36,7 @@ mod trouble;
 mod up;
 mod watch;
 
+pub use self::address::needs_confirmation;
 pub use self::down::{Down, down, reset};
 pub use self::extras::{Extra, mail_folder};
 pub use self::logs::{LogLine, Logs};
@@ -43,7 +45,7 @@ pub use self::plan::{Ports, ServiceSpec};
 pub use self::probe::is_ready;
 pub use self::replica::Patience;
 pub use self::seed::seed;
-pub use self::server::{Choice, Server, ServerSpec, needs_confirmation};
+pub use self::server::{Choice, Server, ServerSpec};
 pub use self::stack::Stack;
 pub use self::stop::Stop;
 pub use self::trouble::{Result, Trouble};

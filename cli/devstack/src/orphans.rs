@@ -33,7 +33,7 @@ async fn end_all(left: Vec<Proc>, polite: Signal) -> Result<usize> {
 }
 
 /// Ends the database server, Redis and the containers of the stack. Answers how many there were.
-pub(crate) async fn end_servers(stack: &Stack, record: Option<&Record>) -> Result<usize> {
+pub(crate) async fn end_servers(stack: &Stack) -> Result<usize> {
     let mut count = 0;
     for folder in [server::LOCAL, server::DOWNLOADED] {
         if let Some(server) = Postgres::find(&stack.path(folder)).await? {
@@ -47,10 +47,7 @@ pub(crate) async fn end_servers(stack: &Stack, record: Option<&Record>) -> Resul
         redis.stop().await?;
         count += 1;
     }
-    for container in record.iter().flat_map(|record| &record.containers) {
-        docker::stop(container).await?;
-        count += 1;
-    }
+    count += docker::end_all(stack).await?;
     Ok(count)
 }
 
@@ -65,10 +62,7 @@ pub(crate) async fn kill(stack: &Stack) -> Result<()> {
             break;
         }
     }
-    for container in record.iter().flat_map(|record| &record.containers) {
-        docker::stop(container).await?;
-    }
-    Ok(())
+    docker::kill_all(stack).await
 }
 
 /// Ends a database server that another one has taken the place of.

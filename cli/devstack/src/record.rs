@@ -29,9 +29,6 @@ pub struct Record {
     pub postgres: Option<PostgresRecord>,
     /// Mailbox, Redis, … in the order they were started.
     pub parts: Vec<PartRecord>,
-    /// Containers that were started through Docker.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub containers: Vec<String>,
     /// In the order they are started.
     pub services: Vec<ServiceRecord>,
     /// What `seed` made to log in with.

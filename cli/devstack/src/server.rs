@@ -2,12 +2,12 @@
 //! in this order, and why. Makes no database and no role.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
 use tokio_postgres::{Client, Config};
 use url::Url;
 
+use crate::address::{address, config, database_of, is_loopback, parse};
 use crate::component::{Report, Step};
 use crate::docker;
 use crate::download;
@@ -16,7 +16,7 @@ use crate::postgres::{Binaries, Postgres, PostgresSpec};
 use crate::record::{PostgresRecord, Source};
 use crate::stack::Stack;
 use crate::tls;
-use crate::trouble::{Result, Trouble, at};
+use crate::trouble::{Result, Trouble};
 
 /// Which way to a server is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,7 +72,7 @@ pub struct Server {
 enum Ours {
     No,
     Process(Box<Postgres>),
-    Container(String),
+    Container(Box<Stack>, String),
 }
 
 /// A container that was just made initialises its data first.
@@ -100,12 +100,13 @@ impl Server {
                 Source::Docker => match docker::available().await {
                     Ok(()) => match Self::container(stack, spec.choice, events).await {
                         Ok(server) => return Ok(server),
-                        Err(error) => tried.push(format!("Docker: {error}")),
+                        Err(error) if !matches!(spec.choice, Choice::Auto) => return Err(error),
+                        Err(error) => tried.push(format!("Docker cannot ({error})")),
                     },
                     Err(lacking) => tried.push(format!("no Docker ({lacking})")),
                 },
                 Source::Download => match download::postgres(stack, events).await {
-                    Ok(bin) => return Self::downloaded(stack, bin, spec.choice, events).await,
+                    Ok(bin) => return Self::downloaded(stack, bin, spec.choice, tried.last(), events).await,
                     Err(error) => tried.push(format!("no download ({error})")),
                 },
             }
@@ -120,7 +121,9 @@ impl Server {
                 let url = parse(&record.url)?;
                 let config = config(&url, record.password_file.as_deref())?;
                 let ours = match record.source {
-                    Source::Docker => Ours::Container(docker::name(stack, "postgres")),
+                    Source::Docker => {
+                        Ours::Container(Box::new(stack.clone()), docker::name(stack, "postgres"))
+                    }
                     _ => Ours::No,
                 };
                 let server = Self { record: record.clone(), config, url, ours };
@@ -157,8 +160,17 @@ impl Server {
         Self::process(stack, LOCAL, bin, Source::Local, why, events).await
     }
 
-    async fn downloaded(stack: &Stack, bin: PathBuf, choice: Choice, events: &Events) -> Result<Self> {
-        let why = format!("{}, {}", download::WHAT, choice.why("since nothing else is at hand"));
+    async fn downloaded(
+        stack: &Stack,
+        bin: PathBuf,
+        choice: Choice,
+        before: Option<&String>,
+        events: &Events,
+    ) -> Result<Self> {
+        let docker =
+            before.filter(|tried| tried.starts_with("no ")).map_or("Docker cannot help", |tried| tried);
+        let lacking = format!("since no server programs are here and {docker}");
+        let why = format!("{}, {}", download::WHAT, choice.why(&lacking));
         Self::process(stack, DOWNLOADED, bin, Source::Download, why, events).await
     }
 
@@ -206,7 +218,36 @@ impl Server {
 
     async fn container(stack: &Stack, choice: Choice, events: &Events) -> Result<Self> {
         let step = events.step("postgres", format!("Docker, image {}", docker::POSTGRES));
-        let (container, port, password_file) = docker::postgres(stack).await?;
+        let started = match docker::postgres(stack).await {
+            Ok((name, port, password)) => Self::contained(stack, choice, name, port, password).await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(server) => {
+                let PostgresRecord { version, address, why, .. } = &server.record;
+                step.done(format!("{version} at {address} ({why})"));
+                Ok(server)
+            }
+            Err(error) => {
+                // Where nothing else is tried, the error itself says it.
+                if choice == Choice::Auto {
+                    step.failed(error.to_string());
+                }
+                // Whatever comes next, a container that is of no use does not stay.
+                docker::end_all(stack).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the server in a container: one that was just made initialises its data first.
+    async fn contained(
+        stack: &Stack,
+        choice: Choice,
+        container: String,
+        port: u16,
+        password_file: PathBuf,
+    ) -> Result<Self> {
         let url = parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))?;
         let record = PostgresRecord {
             source: Source::Docker,
@@ -218,17 +259,9 @@ impl Server {
             proc: None,
         };
         let config = config(&url, Some(&password_file))?;
-        let server = Self { record, config, url, ours: Ours::Container(container) };
-        let began = Instant::now();
-        let server = loop {
-            match server.clone().with_version().await {
-                Ok(server) => break server,
-                Err(error) if began.elapsed() > CONTAINER_PATIENCE => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        };
-        step.done(format!("{} at {} ({})", server.record.version, server.record.address, server.record.why));
-        Ok(server)
+        let ours = Ours::Container(Box::new(stack.clone()), container.clone());
+        let server = Self { record, config, url, ours };
+        docker::until(&container, CONTAINER_PATIENCE, || server.clone().with_version()).await
     }
 
     async fn with_version(mut self) -> Result<Self> {
@@ -243,11 +276,6 @@ impl Server {
     /// What `status` tells of it.
     pub fn record(&self) -> &PostgresRecord {
         &self.record
-    }
-
-    /// The container it runs in.
-    pub(crate) fn container_name(&self) -> Option<String> {
-        if let Ours::Container(name) = &self.ours { Some(name.clone()) } else { None }
     }
 
     /// A connection to one of its databases; to the one of the URL when `database` is empty.
@@ -275,7 +303,9 @@ impl Server {
             Ours::Process(postgres) => {
                 postgres.stop().await?;
             }
-            Ours::Container(name) => docker::stop(name).await?,
+            Ours::Container(stack, name) => {
+                docker::stop(stack, name).await?;
+            }
         }
         Ok(())
     }
@@ -286,77 +316,6 @@ pub(crate) const LOCAL: &str = "postgres";
 /// Data of one major version is of no use to another, so programs from elsewhere have a folder of their own.
 pub(crate) const DOWNLOADED: &str = "postgres-download";
 
-/// The name that [`Trouble::Unconfirmed`] asks for, if this URL needs one typed.
-pub fn needs_confirmation(url: &str) -> Option<(String, String)> {
-    let url = parse(url).ok()?;
-    (!is_loopback(&url)).then(|| (address(&url), database_of(&url).to_owned()))
-}
-
-fn parse(url: &str) -> Result<Url> {
-    let wrong = |what: &str| Err(Trouble::Usage(format!("the database URL {what}")));
-    let Ok(url) = Url::parse(url) else {
-        return wrong("is no URL; it looks like postgres://user@host:5432/postgres");
-    };
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        return wrong("does not begin with postgres://");
-    }
-    if url.password().is_some() {
-        return wrong("holds a password: put it into a file and name that in DATABASE_PASSWORD_FILE");
-    }
-    if url.host_str().is_none_or(str::is_empty) || url.username().is_empty() {
-        return wrong("needs a user and a host: postgres://user@host:5432/postgres");
-    }
-    Ok(url)
-}
-
-fn config(url: &Url, password_file: Option<&Path>) -> Result<Config> {
-    let mut config = Config::new();
-    config
-        .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
-        .port(url.port().unwrap_or(5432))
-        .user(&*percent_decoded(url.username()))
-        .dbname(database_of(url))
-        .application_name("shopctl dev")
-        .connect_timeout(Duration::from_secs(5));
-    if let Some(file) = password_file {
-        let text = std::fs::read_to_string(file).map_err(at(file))?;
-        let password = secrecy::SecretString::from(text.trim_end());
-        config.password(password.expose_secret());
-    }
-    Ok(config)
-}
-
-fn percent_decoded(text: &str) -> String {
-    // A query of one value is the one decoder that `url` exposes.
-    let plus_kept = text.replace('+', "%2B");
-    url::form_urlencoded::parse(plus_kept.as_bytes())
-        .next()
-        .map(|(name, _)| name.into_owned())
-        .unwrap_or_default()
-}
-
-fn database_of(url: &Url) -> &str {
-    match url.path().trim_start_matches('/') {
-        "" => "postgres",
-        name => name,
-    }
-}
-
-fn address(url: &Url) -> String {
-    format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(5432))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
-    }
-}
-
 /// What PostgreSQL itself says, which its error type keeps one level down.
 pub(crate) fn reason(error: &Trouble) -> String {
     let mut inner: &dyn std::error::Error = error;
@@ -364,30 +323,4 @@ pub(crate) fn reason(error: &Trouble) -> String {
         inner = source;
     }
     inner.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_needs_no_typed_name() {
-        for url in ["postgres://a@127.0.0.1/x", "postgres://a@localhost:1/x", "postgres://a@[::1]/x"] {
-            assert_eq!(needs_confirmation(url), None, "{url}");
-        }
-        let asked = needs_confirmation("postgres://a@db.example.com/shop");
-        assert_eq!(asked, Some(("db.example.com:5432".into(), "shop".into())));
-        assert!(needs_confirmation("postgres://a@localhost.example.com/x").is_some());
-    }
-
-    #[test]
-    fn a_password_in_the_url_is_refused() {
-        let error = parse("postgres://a:b@127.0.0.1/x").unwrap_err().to_string();
-        assert!(error.contains("DATABASE_PASSWORD_FILE") && !error.contains(":b@"), "{error}");
-    }
-
-    #[test]
-    fn a_user_with_unusual_letters_is_read() {
-        assert_eq!(percent_decoded("a%40b+c"), "a@b+c");
-    }
 }

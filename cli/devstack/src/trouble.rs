@@ -56,6 +56,9 @@ pub enum Trouble {
     /// Something that `--with` names cannot be had here.
     #[error("{what} cannot be started: {lacking}")]
     Extra { what: &'static str, lacking: String, next: String },
+    /// An image that has to be fetched cannot be.
+    #[error("the image {image} is not here, and Docker cannot fetch it: {reason}")]
+    Image { image: String, reason: String },
     /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,
@@ -96,6 +99,12 @@ impl Trouble {
                 format!("read `shopctl dev logs {}`", services.first().map_or("", String::as_str))
             }
             Self::Extra { next, .. } => next.clone(),
+            Self::Image { image, .. } => {
+                format!(
+                    "let the Docker daemon reach the registry (network, proxy, log-in) until `docker pull {image}` \
+                     works, or bring the image as a file with `docker load`"
+                )
+            }
             _ => return None,
         })
     }

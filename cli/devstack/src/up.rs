@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::board::Board;
 use crate::build::{Build, Programs};
 use crate::database::{self, Database};
+use crate::docker;
 use crate::environment::{Environment, Secrets};
 use crate::events::{Event, Events};
 use crate::extras::{Extra, Parts};
@@ -93,16 +94,17 @@ impl Running {
 
     async fn end(&mut self, stack: &Stack) -> Result<()> {
         self.fleet.end().await;
-        let parts = self.parts.end().await;
+        let parts = self.parts.end(stack).await;
         // Commands, builds and servers that were interrupted on their way are known by their mark alone.
         let record = stack.record().ok().flatten();
         orphans::end_services(stack, record.as_ref()).await?;
         match self.server.take() {
             Some(server) => server.stop().await?,
             None => {
-                orphans::end_servers(stack, record.as_ref()).await?;
+                orphans::end_servers(stack).await?;
             }
         }
+        docker::end_all(stack).await?;
         parts
     }
 }
@@ -166,7 +168,6 @@ async fn prepare(
     let record = server.record().clone();
     orphans::end_replaced(server_before, record.proc).await?;
     board.change(|known| {
-        known.containers.extend(server.container_name());
         known.postgres = Some(record);
     });
     stack.note_server(server.record())?;
@@ -193,7 +194,6 @@ fn first_record(stack: &Stack, options: &UpOptions) -> Record {
         ready: false,
         postgres: None,
         parts: Vec::new(),
-        containers: Vec::new(),
         services: Vec::new(),
         accounts: None,
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Part, Started, lacking, program, start_process, until};
+use super::{Part, Started, Waited, lacking, program, start_process, until};
 use crate::component::Account;
 use crate::docker::{self, Container};
 use crate::events::Events;
@@ -17,6 +17,16 @@ use crate::trouble::Result;
 
 const WHAT: &str = "Elasticsearch (--with search)";
 const IMAGE: &str = "docker.elastic.co/elasticsearch/elasticsearch:9.1.4";
+/// Words go to the console, and so to the stack's log.
+const LOG: &str = "\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%c{1.}] %m%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+";
 const HEAP: &str = "-Xms512m -Xmx512m";
 
 pub(super) async fn start(stack: &Stack, home: Option<&Path>, events: &Events) -> Result<Started> {
@@ -52,18 +62,22 @@ async fn local(stack: &Stack, program: &Path) -> Result<Started> {
     let folder = stack.folder().folder("parts")?.folder("elasticsearch")?;
     let port = port::free()?;
     let mut command = Command::new(program);
-    let dirs = ["data", "log", "tmp"].map(|name| folder.path().join(name));
+    let dirs = ["data", "log", "tmp", "config"].map(|name| folder.path().join(name));
     let account = Account::for_servers()?;
     for dir in &dirs {
         std::fs::create_dir_all(dir)?;
+        if dir.ends_with("config") {
+            write_config(dir)?;
+        }
         if let Some(account) = &account {
             account.own(dir)?;
         }
     }
     if let Some(account) = &account {
+        account.reaches(WHAT, program)?;
         account.apply(&mut command);
     }
-    command.env("ES_JAVA_OPTS", HEAP).env("ES_TMPDIR", &dirs[2]);
+    command.env("ES_JAVA_OPTS", HEAP).env("ES_TMPDIR", &dirs[2]).env("ES_PATH_CONF", &dirs[3]);
     let settings = [
         ("path.data", dirs[0].display().to_string()),
         ("path.logs", dirs[1].display().to_string()),
@@ -75,10 +89,18 @@ async fn local(stack: &Stack, program: &Path) -> Result<Started> {
     ];
     command.args(settings.map(|(name, value)| format!("-E{name}={value}")));
     let (proc, log) = start_process(stack, "elasticsearch", command, folder.path())?;
-    until(WHAT, Some((proc, &log)), || answers(port)).await?;
+    until(WHAT, Waited::Process(proc, &log), || answers(port)).await?;
     let mut record = record(port);
     (record.proc, record.log) = (Some(proc), Some(log));
     Ok(Started { part: Part::Process(proc), record, variables: variables(port) })
+}
+
+/// A configuration of its own: Elasticsearch writes beside it, and that of the distribution may be somebody else's.
+fn write_config(folder: &Path) -> std::io::Result<()> {
+    for (file, text) in [("elasticsearch.yml", ""), ("jvm.options", ""), ("log4j2.properties", LOG)] {
+        std::fs::write(folder.join(file), text)?;
+    }
+    Ok(())
 }
 
 async fn container(stack: &Stack) -> Result<Started> {
@@ -86,9 +108,9 @@ async fn container(stack: &Stack) -> Result<Started> {
     let env =
         ["discovery.type=single-node", "xpack.security.enabled=false", "ES_JAVA_OPTS=-Xms512m -Xmx512m"];
     let options = env.into_iter().flat_map(|pair| ["--env".to_owned(), pair.to_owned()]).collect();
-    let port =
-        docker::run(&name, &Container { image: IMAGE, port: 9200, options, arguments: Vec::new() }).await?;
-    until(WHAT, None, || answers(port)).await?;
+    let container = Container { image: IMAGE, port: Some(9200), options, ..Container::default() };
+    let port = docker::run(stack, &name, &container).await?;
+    until(WHAT, Waited::Container(&name), || answers(port)).await?;
     Ok(Started { part: Part::Container(name), record: record(port), variables: variables(port) })
 }
 

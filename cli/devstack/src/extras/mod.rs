@@ -107,9 +107,6 @@ impl Parts {
         let Started { part, record, variables } = started;
         board.change(|known| {
             known.parts.push(record);
-            if let Part::Container(name) = &part {
-                known.containers.push(name.clone());
-            }
         });
         self.running.push(part);
         self.variables.extend(variables);
@@ -125,7 +122,7 @@ impl Parts {
     }
 
     /// Ends all, the last started first.
-    pub(crate) async fn end(&mut self) -> Result<()> {
+    pub(crate) async fn end(&mut self, stack: &Stack) -> Result<()> {
         let mut outcome = Ok(());
         while let Some(part) = self.running.pop() {
             let ended = match part {
@@ -137,7 +134,7 @@ impl Parts {
                 Part::Process(proc) => {
                     proc.stop(Signal::TERM, STOP_PATIENCE).await.map(drop).map_err(Trouble::from)
                 }
-                Part::Container(name) => docker::stop(&name).await,
+                Part::Container(name) => docker::stop(stack, &name).await.map(drop),
             };
             outcome = outcome.and(ended);
         }
@@ -225,16 +222,39 @@ fn start_process(stack: &Stack, name: &str, mut command: Command, folder: &Path)
     Ok((spawn(command, mark.path(), &log)?, log))
 }
 
-/// Returns once `answers`; fails when the process ends first or the time is up.
+/// What runs while it is waited for.
+#[derive(Debug, Clone, Copy)]
+enum Waited<'a> {
+    Process(Proc, &'a Path),
+    Container(&'a str),
+}
+
+impl Waited<'_> {
+    async fn runs(self) -> bool {
+        match self {
+            Self::Process(proc, _) => proc.is_alive(),
+            Self::Container(name) => docker::is_running(name).await,
+        }
+    }
+
+    async fn last_words(self) -> String {
+        match self {
+            Self::Process(_, log) => tail(log, 12),
+            Self::Container(name) => docker::last_words(name).await,
+        }
+    }
+}
+
+/// Returns once `answers`; fails with its last lines when it ends first or the time is up.
 async fn until<F: Future<Output = bool>>(
     what: &'static str,
-    proc: Option<(Proc, &Path)>,
+    waited: Waited<'_>,
     answers: impl Fn() -> F,
 ) -> Result<()> {
     let began = Instant::now();
     while !answers().await {
-        let words = proc.map(|(_, log)| tail(log, 12)).unwrap_or_default();
-        if proc.is_some_and(|(proc, _)| !proc.is_alive()) {
+        if !waited.runs().await {
+            let words = waited.last_words().await;
             return Err(lacking(
                 what,
                 format!("it ended at once; its last lines:\n{words}"),
@@ -242,8 +262,8 @@ async fn until<F: Future<Output = bool>>(
             ));
         }
         if began.elapsed() > START_PATIENCE * 2 {
-            let waited = began.elapsed().as_secs();
-            let text = format!("it did not answer within {waited} s; its last lines:\n{words}");
+            let (seconds, words) = (began.elapsed().as_secs(), waited.last_words().await);
+            let text = format!("it did not answer within {seconds} s; its last lines:\n{words}");
             return Err(lacking(what, text, "read its log"));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{Part, Started, lacking, program, start_process, until};
-use crate::docker;
+use super::{Part, Started, Waited, lacking, program, start_process, until};
+use crate::docker::{self, Container};
 use crate::events::Events;
 use crate::plan::Plan;
 use crate::port;
@@ -28,7 +28,7 @@ pub(super) async fn start(stack: &Stack, plan: &Plan, events: &Events) -> Result
     let config = folder.path().join("prometheus.yml");
     // JSON is YAML, and has one way of quoting.
     std::fs::write(&config, serde_json::to_vec_pretty(&scrape(plan)).map_err(std::io::Error::from)?)?;
-    let port = port::free()?;
+    let (port, name) = (port::free()?, docker::name(stack, "prometheus"));
     let (part, proc) = match program("prometheus", &[]) {
         Some(program) => {
             let mut command = Command::new(program);
@@ -36,11 +36,14 @@ pub(super) async fn start(stack: &Stack, plan: &Plan, events: &Events) -> Result
             let (proc, log) = start_process(stack, "prometheus", command, folder.path())?;
             (Part::Process(proc), Some((proc, log)))
         }
-        None => (container(stack, &folder, port).await?, None),
+        None => (container(stack, &name, &folder, port).await?, None),
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let running = proc.as_ref().map(|(proc, log)| (*proc, log.as_path()));
-    until(WHAT, running, || async move { matches!(probe::status(address, "/-/ready").await, Ok(200)) })
+    let waited = match &proc {
+        Some((proc, log)) => Waited::Process(*proc, log),
+        None => Waited::Container(&name),
+    };
+    until(WHAT, waited, || async move { matches!(probe::status(address, "/-/ready").await, Ok(200)) })
         .await?;
     let (proc, log) = proc.unzip();
     let note = "metrics of every replica".into();
@@ -60,18 +63,19 @@ fn arguments(config: &str, data: &Path, port: u16) -> [String; 4] {
 }
 
 /// In the host's network: the replicas listen on the loopback only.
-async fn container(stack: &Stack, folder: &StateDir, port: u16) -> Result<Part> {
+async fn container(stack: &Stack, name: &str, folder: &StateDir, port: u16) -> Result<Part> {
     if let Err(why) = docker::available().await {
         let text = format!("no prometheus in PATH and no Docker ({why})");
         return Err(lacking(WHAT, text, "`apt-get install prometheus`, or leave out --with monitoring"));
     }
-    let name = docker::name(stack, "prometheus");
     let mount = format!("type=bind,readonly,source={},target=/etc/shop", folder.path().display());
     let mut options = vec!["--mount".to_owned(), mount];
     options.extend(["--user".to_owned(), "root".to_owned()]);
     let arguments = arguments("/etc/shop/prometheus.yml", Path::new("/prometheus"), port);
-    docker::run_on_host(&name, PROMETHEUS, &options, &arguments).await?;
-    Ok(Part::Container(name))
+    let container =
+        Container { image: PROMETHEUS, options, arguments: arguments.into(), ..Container::default() };
+    docker::run(stack, name, &container).await?;
+    Ok(Part::Container(name.to_owned()))
 }
 
 /// Grafana with Prometheus as its source; a word and nothing else where there is no Docker.
@@ -81,6 +85,22 @@ pub(super) async fn grafana(stack: &Stack, prometheus: u16, events: &Events) -> 
         return Ok(None);
     }
     let step = events.step("grafana", "starting");
+    let name = docker::name(stack, "grafana");
+    match grafana_container(stack, &name, prometheus).await {
+        Ok(record) => {
+            step.done(&record.address);
+            Ok(Some(Started { part: Part::Container(name), record, variables: Vec::new() }))
+        }
+        Err(error) => {
+            step.failed(error.to_string());
+            docker::stop(stack, &name).await?;
+            events.warn("no Grafana; Prometheus has a page of its own");
+            Ok(None)
+        }
+    }
+}
+
+async fn grafana_container(stack: &Stack, name: &str, prometheus: u16) -> Result<PartRecord> {
     let folder = stack.folder().folder("parts")?.folder("grafana")?;
     let source = json!({ "apiVersion": 1, "datasources": [{
         "name": "Prometheus", "type": "prometheus", "isDefault": true, "url": format!("http://127.0.0.1:{prometheus}"),
@@ -105,20 +125,20 @@ pub(super) async fn grafana(stack: &Stack, prometheus: u16, events: &Events) -> 
     ];
     let mut options = vec!["--mount".to_owned(), mount];
     options.extend(variables.into_iter().flat_map(|pair| ["--env".to_owned(), pair]));
-    let name = docker::name(stack, "grafana");
-    docker::run_on_host(&name, GRAFANA, &options, &[]).await?;
+    let container = Container { image: GRAFANA, options, ..Container::default() };
+    docker::run(stack, name, &container).await?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    until("Grafana", None, || async move { matches!(probe::status(address, "/api/health").await, Ok(200)) })
-        .await?;
-    let record = PartRecord {
+    until("Grafana", Waited::Container(name), || async move {
+        matches!(probe::status(address, "/api/health").await, Ok(200))
+    })
+    .await?;
+    Ok(PartRecord {
         name: "grafana".into(),
         address: format!("http://{address}"),
         note: "dashboards".into(),
         proc: None,
         log: None,
-    };
-    step.done(&record.address);
-    Ok(Some(Started { part: Part::Container(name), record, variables: Vec::new() }))
+    })
 }
 
 fn scrape(plan: &Plan) -> serde_json::Value {

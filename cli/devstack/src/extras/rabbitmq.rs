@@ -7,7 +7,7 @@ use std::process::Command;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Part, Started, lacking, program, start_process, until};
+use super::{Part, Started, Waited, lacking, program, start_process, until};
 use crate::docker::{self, Container};
 use crate::environment::Variables;
 use crate::events::Events;
@@ -69,7 +69,7 @@ async fn local(stack: &Stack, program: &Path) -> Result<Started> {
         .env("ERL_EPMD_PORT", port::free()?.to_string())
         .env("ERL_EPMD_ADDRESS", "127.0.0.1");
     let (proc, log) = start_process(stack, "rabbitmq", command, folder.path())?;
-    until(WHAT, Some((proc, &log)), || speaks_amqp(port)).await?;
+    until(WHAT, Waited::Process(proc, &log), || speaks_amqp(port)).await?;
     let mut record = record(port);
     (record.proc, record.log) = (Some(proc), Some(log));
     Ok(Started { part: Part::Process(proc), record, variables: variables(port, &password_file) })
@@ -80,15 +80,11 @@ async fn container(stack: &Stack) -> Result<Started> {
     let folder = stack.folder().folder("parts")?.folder("rabbitmq")?;
     let password_file = folder.path().join("password");
     let password = read_or_create(&password_file, random_password)?;
-    let config = folder.path().join("docker.conf");
-    write_private(&config, format!("default_user = {USER}\ndefault_pass = {password}\n").as_bytes())?;
-    // Its server runs under another account, which has to read the file; the folder above lets nobody else in.
-    let mount =
-        format!("type=bind,readonly,source={},target=/etc/rabbitmq/conf.d/20-shop.conf", config.display());
-    let options = vec!["--user".into(), "root".into(), "--mount".into(), mount];
-    let port =
-        docker::run(&name, &Container { image: IMAGE, port: 5672, options, arguments: Vec::new() }).await?;
-    until(WHAT, None, || speaks_amqp(port)).await?;
+    // The image's server runs under an account that could not read a file of ours.
+    let secrets = vec![("RABBITMQ_DEFAULT_USER", USER.to_owned()), ("RABBITMQ_DEFAULT_PASS", password)];
+    let container = Container { image: IMAGE, port: Some(5672), secrets, ..Container::default() };
+    let port = docker::run(stack, &name, &container).await?;
+    until(WHAT, Waited::Container(&name), || speaks_amqp(port)).await?;
     let variables = variables(port, &password_file);
     Ok(Started { part: Part::Container(name), record: record(port), variables })
 }

@@ -24,6 +24,7 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         | Trouble::Command { .. }
         | Trouble::NotReady { .. }
         | Trouble::Extra { .. }
+        | Trouble::Image { .. }
         | Trouble::Component(_) => Exit::Unreachable,
     };
     let next = trouble.next();
