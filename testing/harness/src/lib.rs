@@ -7,12 +7,11 @@ mod database;
 mod process;
 mod sweep;
 mod template;
-pub mod tier;
 mod tool;
 mod until;
 
 pub use shop_testbed::mailbox::{Mail, Mailbox, MailboxSpec};
-pub use shop_testbed::{PrivatePostgres, Server, mailbox, postgres, redis};
+pub use shop_testbed::{PrivatePostgres, Server, mailbox, postgres, redis, tier};
 
 pub use self::client::{Answer, Client, Request};
 pub use self::database::TestDb;

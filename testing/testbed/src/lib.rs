@@ -3,16 +3,19 @@
 
 mod bed;
 mod databases;
+mod docker;
 mod error;
 mod install;
 mod part;
 pub mod parts;
 mod private;
+pub mod tier;
 
 pub use shop_devstack::{mailbox, process};
 
 pub use self::bed::Bed;
 pub use self::databases::{PREFIX, Server};
+pub use self::docker::PrivateDocker;
 pub use self::error::{Error, Result};
 pub use self::install::packages as install_packages;
 pub use self::part::{Origin, PARTS, Part, Running, down, find, up};

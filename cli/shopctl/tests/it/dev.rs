@@ -32,12 +32,12 @@ migrations = { deadline = "10m" }
 DATABASE_PASSWORD_FILE = "database-password"
 "#;
 
-struct Checkout {
+pub(crate) struct Checkout {
     world: World,
 }
 
 impl Checkout {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let free =
             || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let world = World::with(&PLATFORM.replace("PUBLIC", &free()).replace("ADMIN", &free()));
@@ -49,7 +49,7 @@ impl Checkout {
         Self { world }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.shopctl();
         // Cargo and the compiler are the developer's.
         let tools = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO"];
@@ -62,7 +62,7 @@ impl Checkout {
         ran(&mut self.command(arguments))
     }
 
-    fn living(&self) -> Vec<Proc> {
+    pub(crate) fn living(&self) -> Vec<Proc> {
         let state = std::fs::canonicalize(self.world.path("state")).unwrap_or_default();
         ["services", "postgres"].iter().flat_map(|name| marked(&state.join(name))).collect()
     }

@@ -2,6 +2,7 @@
 mod auth;
 mod config;
 mod dev;
+mod docker;
 mod exits;
 mod generate;
 mod help;
