@@ -4,6 +4,7 @@
 mod bed;
 mod databases;
 mod docker;
+mod encrypted;
 mod error;
 mod install;
 mod part;
@@ -16,6 +17,7 @@ pub use shop_devstack::{mailbox, process};
 pub use self::bed::Bed;
 pub use self::databases::{PREFIX, Server};
 pub use self::docker::PrivateDocker;
+pub use self::encrypted::EncryptedRedis;
 pub use self::error::{Error, Result};
 pub use self::install::packages as install_packages;
 pub use self::part::{Origin, PARTS, Part, Running, down, find, up};

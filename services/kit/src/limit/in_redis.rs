@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Script, TlsCertificates};
+use rustls::pki_types::pem::PemObject as _;
 
 use super::{Decision, Quota};
 use crate::config::milliseconds;
+use crate::error::Chain;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
@@ -60,6 +62,17 @@ pub enum RedisConfigError {
     /// A protected environment without TLS.
     #[error("REDIS_URL must be rediss:// in a protected environment")]
     Unprotected,
+    /// A part of the URL that would turn the verification of certificates off.
+    #[error("REDIS_URL must not end with #…: certificates are always verified")]
+    Unverified,
+    /// The authorities are not usable.
+    #[error("REDIS_CA_FILE {path} holds no usable PEM certificate: {reason}")]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A file that the configuration names.
     #[error("cannot read {path}: {source}")]
     File {
@@ -97,6 +110,9 @@ impl Shared {
         if parsed.password().is_some() {
             return Err(RedisConfigError::PasswordInside);
         }
+        if parsed.fragment().is_some() {
+            return Err(RedisConfigError::Unverified);
+        }
         if protected && parsed.scheme() != "rediss" {
             return Err(RedisConfigError::Unprotected);
         }
@@ -125,8 +141,16 @@ impl Shared {
             info = info.set_redis_settings(settings);
         }
         let Some(path) = &self.0.ca_file else { return Client::open(info).map_err(malformed) };
-        let certificates = TlsCertificates { client_tls: None, root_cert: Some(read(path)?) };
-        Client::build_with_tls(info, certificates).map_err(malformed)
+        let pem = read(path)?;
+        let unusable = |reason: String| RedisConfigError::Authorities { path: path.clone(), reason };
+        for certificate in rustls::pki_types::CertificateDer::pem_slice_iter(&pem) {
+            certificate.map_err(|error| unusable(error.to_string()))?;
+        }
+        if rustls::pki_types::CertificateDer::pem_slice_iter(&pem).next().is_none() {
+            return Err(unusable("it is empty of them".to_owned()));
+        }
+        let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
+        Client::build_with_tls(info, certificates).map_err(|error| unusable(error.to_string()))
     }
 
     pub(super) async fn check(&self, key: &str, quota: Quota) -> Option<Decision> {
@@ -170,10 +194,18 @@ impl Shared {
         let weak = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             let mut pause = RECONNECT_FIRST;
+            let mut said = String::new();
             while let Some(inner) = weak.upgrade() {
                 let shared = Shared(inner);
                 let connected = shared.connect().await;
-                if let Some(connection) = connected {
+                if let Err(cause) = &connected
+                    && *cause != said
+                {
+                    // Once for each cause: it is tried every other second.
+                    tracing::warn!(error.message = cause, "Redis cannot be reached");
+                    said.clone_from(cause);
+                }
+                if let Ok(connection) = connected {
                     *shared.0.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
                     shared.0.connecting.store(false, Ordering::Release);
                     metrics::gauge!("dependency_up", "dependency" => "redis").set(1.0);
@@ -186,13 +218,13 @@ impl Shared {
         });
     }
 
-    async fn connect(&self) -> Option<MultiplexedConnection> {
-        let client =
-            self.client().inspect_err(|error| tracing::warn!(error.message = %error, "Redis")).ok()?;
+    async fn connect(&self) -> Result<MultiplexedConnection, String> {
+        let client = self.client().map_err(|error| error.to_string())?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(self.0.timeout));
-        client.get_multiplexed_async_connection_with_config(&config).await.ok()
+        let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+        connected.map_err(|error| Chain(&error).to_string())
     }
 }
 

@@ -13,6 +13,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Letter;
+use crate::error::Chain;
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
@@ -169,8 +170,12 @@ impl Mailer {
         let transport = self.transport().map_err(|error| SendError::Later(error.to_string()))?;
         transport.send(message).await.map(drop).map_err(|error| {
             // The text of an answer may repeat the address; its code cannot.
-            let code = error.status().map_or_else(|| "no answer".to_owned(), |code| format!("SMTP {code}"));
-            let kind = if error.is_tls() { "TLS".to_owned() } else { code };
+            let kind = match error.status() {
+                Some(code) => format!("SMTP {code}"),
+                None if error.is_response() => "an answer that is none of SMTP".to_owned(),
+                // Of the connection, its certificate, or what the server offers: none of it is from the letter.
+                None => Chain(&error).to_string(),
+            };
             if error.is_permanent() { SendError::Refused(kind) } else { SendError::Later(kind) }
         })
     }

@@ -3,27 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use shop_kit::db::{Database, DbConfig, DbError};
 use shop_testbed::PrivatePostgres;
 
-use super::{Fresh, PATIENCE, until, within};
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority() -> Authority {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
+use super::{Authority, authority, issue};
+use crate::data::{Fresh, PATIENCE, until, within};
 
 /// Gives the server a certificate for `name` and turns TLS on. The server writes the files itself: they must belong to
 /// the account that it runs under.
 async fn certify(fresh: &Fresh, authority: &Authority, name: &str) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
+    let (certificate, key) = issue(authority, name);
     let mut connection = fresh.connection().await;
-    for (file, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+    for (file, pem) in [("server.crt", certificate), ("server.key", key)] {
         let rows = pem.lines().map(|line| format!("('{line}')")).collect::<Vec<_>>().join(",");
         let write = format!("COPY (VALUES {rows}) TO PROGRAM 'umask 077; cat > {file}'");
         sqlx::query(sqlx::AssertSqlSafe(write)).execute(&mut connection).await.unwrap();
