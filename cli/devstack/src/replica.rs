@@ -32,7 +32,8 @@ pub struct Patience {
     /// With so many crashes within the window it is given up.
     pub crashes: usize,
     pub window: Duration,
-    /// From its start to ready; after that it counts as crashed.
+    /// From its start to ready; after that it counts as crashed. Longer than a service's own START_TIMEOUT_MS, so that
+    /// its own sentence is heard.
     pub ready: Duration,
 }
 
@@ -43,7 +44,7 @@ impl Default for Patience {
             longest_delay: Duration::from_secs(15),
             crashes: 6,
             window: Duration::from_secs(60),
-            ready: Duration::from_secs(60),
+            ready: Duration::from_secs(75),
         }
     }
 }
@@ -93,16 +94,18 @@ enum Ended {
 impl Replica {
     /// Runs until it is asked to end.
     pub(crate) async fn run(mut self) {
-        let mut crashes = VecDeque::new();
+        let mut crashes = Crashes::new();
         loop {
-            if self.wait_for_dependencies().await.is_none() {
-                return self.enter(ReplicaState::Stopped, "");
+            match self.wait_for_dependencies().await {
+                Some(Waited::No) => {}
+                Some(Waited::Long) => crashes.unready_since = Instant::now(),
+                None => return self.enter(ReplicaState::Stopped, ""),
             }
             let ended = self.once().await;
             let next = match ended {
                 Ended::Stopped => return self.enter(ReplicaState::Stopped, ""),
                 Ended::Replaced => {
-                    crashes.clear();
+                    crashes = Crashes::new();
                     continue;
                 }
                 Ended::Refused(status) => {
@@ -114,20 +117,21 @@ impl Replica {
             };
             match next {
                 Next::Stop => return self.enter(ReplicaState::Stopped, ""),
-                Next::Fresh => crashes.clear(),
+                Next::Fresh => crashes = Crashes::new(),
                 Next::Again => {}
             }
         }
     }
 
-    async fn recover(&mut self, status: &str, crashes: &mut VecDeque<Instant>) -> Next {
-        let delay = delay_after(&self.spec.patience, crashes, Instant::now());
-        self.crashed(status, delay);
-        let Some(delay) = delay else {
-            let Patience { crashes, window, .. } = self.spec.patience;
-            let text = format!("crashed {crashes} times within {} s", window.as_secs());
-            self.enter(ReplicaState::GivenUp, text);
-            return self.pause(None).await;
+    async fn recover(&mut self, status: &str, crashes: &mut Crashes) -> Next {
+        let delay = crashes.add(&self.spec.patience, self.was_ready(), Instant::now());
+        self.crashed(status, delay.as_ref().ok().copied());
+        let delay = match delay {
+            Ok(delay) => delay,
+            Err(given_up) => {
+                self.enter(ReplicaState::GivenUp, given_up);
+                return self.pause(None).await;
+            }
         };
         let text = format!("starts again in {:.1} s", delay.as_secs_f64());
         self.enter(ReplicaState::BackingOff, text);
@@ -138,6 +142,13 @@ impl Replica {
                 .enter(service, index, ReplicaState::Starting, "again", |replica| replica.restarts += 1);
         }
         next
+    }
+
+    /// Whether this life of it got that far.
+    fn was_ready(&self) -> bool {
+        let mut record = self.board.read();
+        let replica = record.replica_mut(&self.spec.service, self.spec.index);
+        replica.is_some_and(|replica| replica.state == ReplicaState::Ready)
     }
 
     fn crashed(&self, status: &str, delay: Option<Duration>) {
@@ -172,18 +183,19 @@ impl Replica {
         }
     }
 
-    async fn wait_for_dependencies(&self) -> Option<()> {
+    async fn wait_for_dependencies(&self) -> Option<Waited> {
         if self.spec.depends_on.is_empty() {
-            return (!self.ending.is_cancelled()).then_some(());
+            return (!self.ending.is_cancelled()).then_some(Waited::No);
         }
         let needed = self.spec.depends_on.clone();
         let met = move |record: &Record| needed.iter().all(|name| is_ready(record, name));
-        if !met(&self.board.read()) {
+        let waited = if met(&self.board.read()) { Waited::No } else { Waited::Long };
+        if matches!(waited, Waited::Long) {
             self.enter(ReplicaState::Waiting, format!("for {}", self.spec.depends_on.join(", ")));
         }
         tokio::select! {
             () = self.ending.cancelled() => None,
-            () = self.board.until(met) => Some(()),
+            () = self.board.until(met) => Some(waited),
         }
     }
 
@@ -271,6 +283,11 @@ impl Replica {
     }
 }
 
+enum Waited {
+    No,
+    Long,
+}
+
 enum Next {
     Stop,
     /// With a new executable: what was before does not count.
@@ -301,17 +318,38 @@ pub(crate) fn words(status: ExitStatus) -> String {
     }
 }
 
-/// Notes a crash and says how long to wait before the next start; `None`: it crashed too often within the window.
-fn delay_after(patience: &Patience, crashes: &mut VecDeque<Instant>, now: Instant) -> Option<Duration> {
-    crashes.push_back(now);
-    while crashes.front().is_some_and(|first| now.duration_since(*first) > patience.window) {
-        crashes.pop_front();
+/// What is known of the crashes of a replica.
+struct Crashes {
+    recent: VecDeque<Instant>,
+    /// When it was ready last, or began.
+    unready_since: Instant,
+}
+
+impl Crashes {
+    fn new() -> Self {
+        Self { recent: VecDeque::new(), unready_since: Instant::now() }
     }
-    if crashes.len() >= patience.crashes {
-        return None;
+
+    /// Notes a crash and says how long to wait before the next start, or why it is given up: it crashed too often
+    /// within the window, or was not ready for as long (it may take a minute to fail each time).
+    fn add(&mut self, patience: &Patience, was_ready: bool, now: Instant) -> Result<Duration, String> {
+        if was_ready {
+            self.unready_since = now;
+        }
+        self.recent.push_back(now);
+        while self.recent.front().is_some_and(|first| now.duration_since(*first) > patience.window) {
+            self.recent.pop_front();
+        }
+        let seconds = patience.window.as_secs();
+        if self.recent.len() >= patience.crashes {
+            return Err(format!("crashed {} times within {seconds} s", patience.crashes));
+        }
+        if now.duration_since(self.unready_since) >= patience.window {
+            return Err(format!("was not ready for {seconds} s"));
+        }
+        let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX).min(16);
+        Ok((patience.first_delay * 2_u32.pow(doublings)).min(patience.longest_delay))
     }
-    let doublings = u32::try_from(crashes.len() - 1).unwrap_or(u32::MAX).min(16);
-    Some((patience.first_delay * 2_u32.pow(doublings)).min(patience.longest_delay))
 }
 
 #[cfg(test)]
@@ -321,8 +359,8 @@ mod tests {
     #[test]
     fn delays_double_up_to_the_longest_and_then_it_is_given_up() {
         let patience = Patience { longest_delay: Duration::from_secs(1), crashes: 5, ..Patience::default() };
-        let (mut crashes, now) = (VecDeque::new(), Instant::now());
-        let delays: Vec<_> = (0..5).map(|_| delay_after(&patience, &mut crashes, now)).collect();
+        let (mut crashes, now) = (Crashes::new(), Instant::now());
+        let delays: Vec<_> = (0..5).map(|_| crashes.add(&patience, false, now).ok()).collect();
         let ms = |ms| Some(Duration::from_millis(ms));
         assert_eq!(delays, [ms(250), ms(500), ms(1000), ms(1000), None]);
     }
@@ -330,10 +368,20 @@ mod tests {
     #[test]
     fn crashes_before_the_window_are_forgotten() {
         let patience = Patience::default();
-        let (mut crashes, start) = (VecDeque::new(), Instant::now());
+        let (mut crashes, start) = (Crashes::new(), Instant::now());
         for crash in 0..20 {
             let now = start + patience.window.mul_f64(1.1) * crash;
-            assert_eq!(delay_after(&patience, &mut crashes, now), Some(patience.first_delay));
+            assert_eq!(crashes.add(&patience, true, now), Ok(patience.first_delay));
         }
+    }
+
+    #[test]
+    fn what_is_never_ready_is_given_up_however_slowly_it_fails() {
+        let patience = Patience::default();
+        let mut crashes = Crashes::new();
+        let start = crashes.unready_since;
+        assert!(crashes.add(&patience, false, start + patience.window / 2).is_ok());
+        let given_up = crashes.add(&patience, false, start + patience.ready).unwrap_err();
+        assert_eq!(given_up, "was not ready for 60 s");
     }
 }

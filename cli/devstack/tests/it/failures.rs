@@ -88,6 +88,30 @@ async fn a_service_that_refuses_is_not_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_never_gets_ready_is_given_up() {
+    let bench = Bench::new(&["tiny"]);
+    std::fs::write(bench.file("hang"), "").unwrap();
+    let mut options = bench.options(vec![service("tiny", &[], false)]);
+    // Each try lasts longer than the window in which crashes are counted.
+    (options.patience.ready, options.patience.window) =
+        (Duration::from_millis(400), Duration::from_millis(300));
+    let mut running = bench.up(options);
+    let status = running.until(|event| match event {
+        Event::Crashed { status, retry_ms: None, .. } => Some(status.clone()),
+        _ => None,
+    });
+    assert_eq!(status.await, "not ready after 0 s");
+    let unready = running.until(|event| match event {
+        Event::NotReady { services } => Some(services.clone()),
+        _ => None,
+    });
+    assert_eq!(unready.await, ["tiny"]);
+    assert_eq!(bench.record().services[0].replicas[0].state, ReplicaState::GivenUp);
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    assert_eq!(bench.living(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_refuses_stops_all_with_its_sentence() {
     let bench = Bench::new(&["tiny"]);
     std::fs::write(bench.file("refuse-migrate"), "").unwrap();

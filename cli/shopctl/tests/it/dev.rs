@@ -210,6 +210,23 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
     fails(&["up"], 2, &["shop.toml:"]);
 }
 
+#[test]
+fn a_service_that_never_gets_ready_is_told_with_its_code_and_the_rest_runs_on() {
+    let checkout = Checkout::new();
+    std::fs::write(checkout.world.path("work/crash"), "").unwrap();
+    let up = checkout.run(&["up", "--detach"]);
+    assert_eq!(up.code, 9, "{}", up.stderr);
+    for word in ["no crystal ball", "tiny did not become ready", "shopctl dev logs tiny", "shopctl dev down"]
+    {
+        assert!(up.stderr.contains(word), "{word} is missing: {}", up.stderr);
+    }
+    let status = checkout.run(&["status", "--output", "json"]).json();
+    assert_eq!((&status["up"], &status["ready"]), (&true.into(), &false.into()));
+    assert_eq!(status["services"][0]["replicas"][0]["state"], "given-up");
+    assert_eq!(checkout.run(&["down"]).code, 0);
+    assert_eq!(checkout.living(), []);
+}
+
 /// A password in a URL is a secret, even where it is refused.
 #[test]
 fn a_password_in_a_url_is_not_repeated() {
