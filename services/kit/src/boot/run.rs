@@ -21,6 +21,9 @@ use crate::{docs, metrics, schema, serve as server};
 /// How long workers get to finish what they hold.
 const WORKERS_END: Duration = Duration::from_secs(5);
 
+/// How long the running service may take to say that it drains; it answers at once unless it hangs.
+const DRAIN_ANSWER: Duration = Duration::from_secs(5);
+
 /// How often histograms of the `metrics` macros are folded.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -196,7 +199,9 @@ pub(super) async fn drain(config: &KitConfig) -> Result<(), BootError> {
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)
     };
-    let answer = ask.await.map_err(|error| {
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    let answer = tokio::time::timeout(DRAIN_ANSWER, ask).await.map_err(late).and_then(|answer| answer);
+    let answer = answer.map_err(|error| {
         BootError::unreachable(format_args!(
             "nothing answers on {address} ({error}): is the service running?"
         ))

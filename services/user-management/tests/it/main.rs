@@ -6,6 +6,7 @@ mod addresses;
 mod admin;
 mod administering;
 mod commands;
+mod draining;
 mod enumeration;
 mod forgotten;
 mod hostile;
