@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::{BootError, Kit, Service, Started};
 use crate::config::KitConfig;
 use crate::db::Database;
+use crate::error::Chain;
 use crate::health::Health;
 use crate::layers::Edge;
 use crate::limit::Limiter;
@@ -20,6 +22,9 @@ use crate::{docs, metrics, schema, serve as server};
 
 /// How long workers get to finish what they hold.
 const WORKERS_END: Duration = Duration::from_secs(5);
+
+/// How long PostgreSQL is asked why it could not be reached.
+const REASON: Duration = Duration::from_secs(3);
 
 /// How long the running service may take to say that it drains; it answers at once unless it hangs.
 const DRAIN_ANSWER: Duration = Duration::from_secs(5);
@@ -156,8 +161,13 @@ fn kit<S: Service>(config: KitConfig) -> Result<Kit, BootError> {
 async fn ready_database<S: Service>(kit: &Kit) -> Result<(), BootError> {
     let patience = kit.config.start_timeout;
     if tokio::time::timeout(patience, kit.db.connected()).await.is_err() {
-        let reason = kit.db.pool.acquire().await.err();
-        let reason = reason.map_or_else(|| "it is too slow".to_owned(), |error| error.to_string());
+        // The pool only says that it waited in vain; a connection of its own says why.
+        let options = kit.db.pool.connect_options();
+        let asked = tokio::time::timeout(REASON, options.connect()).await;
+        let reason = match asked {
+            Ok(Err(error)) => Chain(&error).to_string(),
+            Ok(Ok(_)) | Err(_) => "it is too slow".to_owned(),
+        };
         return Err(BootError::unreachable(format_args!(
             "PostgreSQL cannot be reached ({reason}): start it, or see to DATABASE_URL and DATABASE_PASSWORD_FILE"
         )));
