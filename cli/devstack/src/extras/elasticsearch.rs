@@ -27,6 +27,8 @@ appender.console.layout.pattern = [%d{ISO8601}][%-5p][%c{1.}] %m%n
 rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 ";
+/// Without it the server may write below /tmp, and refuses to start where its configuration is there too.
+const JVM: &str = "-Djava.io.tmpdir=${ES_TMPDIR}\n";
 const HEAP: &str = "-Xms512m -Xmx512m";
 
 pub(super) async fn start(stack: &Stack, home: Option<&Path>, events: &Events) -> Result<Started> {
@@ -97,7 +99,7 @@ async fn local(stack: &Stack, program: &Path) -> Result<Started> {
 
 /// A configuration of its own: Elasticsearch writes beside it, and that of the distribution may be somebody else's.
 fn write_config(folder: &Path) -> std::io::Result<()> {
-    for (file, text) in [("elasticsearch.yml", ""), ("jvm.options", ""), ("log4j2.properties", LOG)] {
+    for (file, text) in [("elasticsearch.yml", ""), ("jvm.options", JVM), ("log4j2.properties", LOG)] {
         std::fs::write(folder.join(file), text)?;
     }
     Ok(())
