@@ -71,6 +71,8 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
             } else {
                 postgres.kill().await.unwrap();
             }
+            // Killed, it leaves servers of single connections behind that may answer for a moment.
+            until("the outage is felt", || async { reads().await.status == 503 }).await;
             reads().await.expect_problem(Code::Unavailable);
             let problem = writes().await;
             problem.expect_problem(Code::Unavailable);

