@@ -38,7 +38,7 @@ struct Step {
 const STEPS: &[Step] = &[
     step("format", |gate| run(&mut gate.repo.cargo(&["fmt", "--all", "--check"])).map(|()| None)),
     step("tidy", |gate| tidy::check(&gate.repo.root).map(|()| None)),
-    step("tools", |gate| tools::all(gate.repo, gate.install).map(|()| None)),
+    step("tools", |gate| tools::all(gate.repo, gate.install, gate.full).map(|()| None)),
     step("deny", |gate| tools::deny(gate.repo, gate.install)),
     step("testbed", |gate| gate.testbed_up().map(|()| None)),
     step("sqlx", |gate| sqlx::prepare(gate.repo, true).map(|()| None)),

