@@ -19,6 +19,7 @@ const DEBIAN: &[Debian] = &[
     Debian { program: "docker-compose", package: "docker-compose", why: "checks the generated compose.yaml" },
     Debian { program: "wrk", package: "wrk", why: "loads the services in benchmarks" },
     Debian { program: "curl", package: "curl", why: "runs the walks of docs/howto" },
+    Debian { program: "rabbitmq-server", package: "rabbitmq-server", why: "gets the services' events" },
 ];
 
 /// What only tests of the full tier call.

@@ -5,6 +5,7 @@ mod address;
 mod board;
 mod build;
 pub mod component;
+pub mod daemon;
 mod database;
 mod docker;
 mod down;

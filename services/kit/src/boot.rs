@@ -147,6 +147,12 @@ impl From<crate::db::DbConfigError> for BootError {
     }
 }
 
+impl From<crate::outbox::AmqpConfigError> for BootError {
+    fn from(error: crate::outbox::AmqpConfigError) -> Self {
+        Self::usage(error)
+    }
+}
+
 impl From<crate::limit::RedisConfigError> for BootError {
     fn from(error: crate::limit::RedisConfigError) -> Self {
         BootError::usage(error)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::db::DbConfig;
 use crate::limit::{Quota, RedisConfig};
+use crate::outbox::AmqpConfig;
 use crate::telemetry::{AccessLog, LogFormat};
 
 /// The part of the configuration that all services share.
@@ -37,6 +38,9 @@ pub struct KitConfig {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would replace the help's heading")]
     pub redis: RedisConfig,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would replace the help's heading")]
+    pub amqp: AmqpConfig,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would replace the help's heading")]
     pub tokens: TokenConfig,

@@ -25,6 +25,7 @@ pub mod router;
 pub mod schema;
 pub mod serve;
 pub mod telemetry;
+mod tls;
 pub mod token;
 
 pub use access::{Access, Caller, CallerKind, Gate, SessionCheck};

@@ -1,7 +1,10 @@
 //! Domain events: written in the transaction of the change, read by other services in an order that never changes
-//! behind a reader (decision 0012). It sends nothing anywhere: readers come and ask.
+//! behind a reader (decision 0012). Readers come and ask; where RabbitMQ is configured, the relay gives it the same
+//! events (decision 0029).
 
+mod amqp;
 mod http;
+mod relay;
 
 use std::time::Duration;
 
@@ -13,7 +16,9 @@ use uuid::Uuid;
 
 use crate::ApiError;
 
+pub use amqp::{AmqpConfig, AmqpConfigError};
 pub use http::router;
+pub use relay::Relay;
 
 /// Most events of one page.
 pub const MAX_PAGE: u32 = 500;

@@ -10,6 +10,7 @@ mod install;
 mod part;
 pub mod parts;
 mod private;
+mod rabbitmq;
 pub mod tier;
 
 pub use shop_devstack::{mailbox, process};
@@ -22,6 +23,7 @@ pub use self::error::{Error, Result};
 pub use self::install::packages as install_packages;
 pub use self::part::{Origin, PARTS, Part, Running, down, find, up};
 pub use self::private::PrivatePostgres;
+pub use self::rabbitmq::PrivateRabbitMq;
 
 /// The PostgreSQL of this machine's tests: `DATABASE_URL` if set, else our own, started when it is not up.
 pub async fn postgres() -> Result<Server> {

@@ -18,6 +18,7 @@ use crate::error::Chain;
 use crate::health::Health;
 use crate::layers::Edge;
 use crate::limit::Limiter;
+use crate::outbox::Relay;
 use crate::{docs, metrics, schema, serve as server};
 
 /// How long workers get to finish what they hold.
@@ -42,6 +43,7 @@ pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Resu
     let (health, admin_stop) = (Health::default(), CancellationToken::new());
     let admin = tokio::spawn(server::serve_admin(admin, S::INFO, health.clone(), admin_stop.clone()));
     let kit = kit::<S>(config)?;
+    let relay = Relay::new(&kit.config.amqp, kit.config.protected, kit.db.pool.clone(), S::INFO.name)?;
     let started = async {
         ready_database::<S>(&kit).await?;
         S::start(own, &kit).await
@@ -50,6 +52,9 @@ pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Resu
         started = started => started?,
         () = terminated.cancelled() => return Ok(()),
     };
+    if let Some(relay) = relay {
+        kit.workers.spawn(relay.run(kit.stop.clone()));
+    }
     let (router, api) = S::api().finish(&S::INFO, state, gate.as_ref());
     let router = router.merge(docs::router(&api));
     let limits = kit.config.limits.clone();

@@ -4,17 +4,15 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 use crate::schema::SchemaError;
+use crate::tls;
 
 /// Twice the cores of a small replica with some room; more never helped (research perf.md §2).
 const CONNECTIONS: u32 = 8;
@@ -316,25 +314,15 @@ impl Target {
 
     /// The verifier of the server's certificate. Without authorities it trusts nobody, and is not asked.
     pub(super) fn tls(&self) -> Result<MakeRustlsConnect, DbConfigError> {
-        let mut roots = rustls::RootCertStore::empty();
-        if let Some(path) = &self.ca_file {
-            let pem =
-                fs::read(path).map_err(|source| file("the authorities of the database", path, source))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let usable = certificate.ok().and_then(|c| roots.add(c).ok());
-                usable.ok_or_else(|| DbConfigError::Authorities(path.clone()))?;
+        let roots = match &self.ca_file {
+            None => rustls::RootCertStore::empty(),
+            Some(path) => {
+                let pem =
+                    fs::read(path).map_err(|source| file("the authorities of the database", path, source))?;
+                tls::authorities(&pem).ok_or_else(|| DbConfigError::Authorities(path.clone()))?
             }
-            if roots.is_empty() {
-                return Err(DbConfigError::Authorities(path.clone()));
-            }
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs offers the default protocol versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(MakeRustlsConnect::new(config))
+        };
+        Ok(MakeRustlsConnect::new(tls::trusting(roots)))
     }
 
     fn session_options(&self, statement_timeout: Duration) -> [(&'static str, String); 4] {

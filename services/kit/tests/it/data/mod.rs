@@ -9,6 +9,7 @@ mod mail;
 mod outage;
 mod outbox;
 mod page;
+mod relay;
 mod schema;
 mod tls;
 

@@ -1,23 +1,14 @@
 //! TLS to a Redis that speaks nothing else.
 
-use std::io::Write as _;
-use std::sync::{Arc, Mutex};
-
 use shop_kit::limit::RedisConfig;
 use shop_kit::{Limiter, Quota};
 use shop_testbed::EncryptedRedis;
 use tempfile::NamedTempFile;
 
-use super::{Authority, authority, issue};
+use super::{Authority, Log, authority, file, issue};
 use crate::data::{PATIENCE, until};
 
 const QUOTA: Quota = Quota::new("tls", 1000, 60);
-
-fn file(text: &str) -> NamedTempFile {
-    let mut file = NamedTempFile::new().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    file
-}
 
 fn config(url: String, authority: &NamedTempFile, password: &NamedTempFile) -> RedisConfig {
     RedisConfig {
@@ -25,31 +16,6 @@ fn config(url: String, authority: &NamedTempFile, password: &NamedTempFile) -> R
         redis_password_file: Some(password.path().into()),
         redis_ca_file: Some(authority.path().into()),
         redis_timeout: PATIENCE,
-    }
-}
-
-/// What is logged on this test's thread, where all its tasks run.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 

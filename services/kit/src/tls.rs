@@ -1,0 +1,26 @@
+//! The client's side of TLS to what the service depends on: certificates are verified in full, against authorities that
+//! the configuration names. Opens no connection.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+/// The authorities of a PEM text; `None` when there are none or one of them is unusable.
+pub(crate) fn authorities(pem: &[u8]) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.ok()?).ok()?;
+    }
+    (!roots.is_empty()).then_some(roots)
+}
+
+/// A client that trusts these and nobody else.
+pub(crate) fn trusting(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs offers the default protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
