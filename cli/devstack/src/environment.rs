@@ -82,9 +82,6 @@ fn is_wired(variable: &str) -> bool {
     variable.ends_with("_PASSWORD_FILE")
 }
 
-/// The variable of the folder with the keys that sign access tokens: who has it, issues them.
-pub(crate) const SIGNING_KEYS: &str = "SIGNING_KEYS_DIR";
-
 impl Environment<'_> {
     /// Of a replica, for `serve`.
     pub(crate) fn serve(&self, planned: &Planned, place: &Place, database: Option<&Database>) -> Variables {

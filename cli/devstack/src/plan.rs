@@ -6,9 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use shop_platform::{Resolved, Service};
 
-use crate::environment::SIGNING_KEYS;
 use crate::port;
 use crate::trouble::{Result, Trouble};
+
+/// The variable of the folder with the keys that sign access tokens: who has it, issues them.
+const SIGNING_KEYS: &str = "SIGNING_KEYS_DIR";
 
 /// What of a service of shop.toml matters here.
 #[derive(Debug, Clone)]

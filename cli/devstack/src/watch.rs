@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use serde::Deserialize;
@@ -14,9 +14,10 @@ use crate::board::Board;
 use crate::build::Build;
 use crate::events::Event;
 use crate::fleet::Fleet;
+use crate::options::UpOptions;
+use crate::ready::Ready;
 use crate::stack::Stack;
 use crate::trouble::{Result, Trouble};
-use crate::up::{Ready, UpOptions};
 
 /// An editor writes a file in several steps, a checkout writes many files.
 const QUIET: Duration = Duration::from_millis(150);
@@ -151,9 +152,6 @@ impl Watch {
         }
     }
 }
-
-/// When each executable was last written: a build may find that a change does not concern it.
-pub(crate) type Stamps = Vec<Option<SystemTime>>;
 
 fn unwatchable(error: &notify::Error) -> Trouble {
     Trouble::Environment(format!("files cannot be watched: {error}"))

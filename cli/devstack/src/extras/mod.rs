@@ -19,28 +19,15 @@ use crate::environment::Variables;
 use crate::events::{Event, Events};
 use crate::logs;
 use crate::mailbox::{Mailbox, MailboxSpec};
+use crate::options::{Extra, UpOptions};
 use crate::plan::Plan;
 use crate::process::{Proc, spawn};
 use crate::record::PartRecord;
 use crate::redis::{Redis, RedisSpec};
 use crate::stack::Stack;
 use crate::trouble::{Result, Trouble};
-use crate::up::UpOptions;
 
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
-
-/// What `--with` can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Extra {
-    /// Redis, for caches and rate limits that replicas share.
-    Cache,
-    /// Elasticsearch.
-    Search,
-    /// RabbitMQ.
-    Queue,
-    /// Prometheus, and Grafana through Docker.
-    Monitoring,
-}
 
 /// The parts that run.
 #[derive(Debug, Default)]
