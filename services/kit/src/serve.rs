@@ -3,6 +3,7 @@
 //! Its own loop instead of axum's: axum's has no time for headers to arrive, builds a table of routes for every
 //! connection, and closes the door before those who already stand in it (docs/decisions/0002).
 mod connection;
+mod door;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,37 +27,60 @@ use connection::{Bounds, Supervised};
 /// How long accepting rests after the system has no more descriptors to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a peer on another machine may need to end a handshake that has begun: several round trips.
+const HANDSHAKE: Duration = Duration::from_millis(100);
+
 /// Serves until `stop`, then drains: keeps accepting for `drain`, closing each connection after its answer, then
 /// finishes what is in flight for at most `shutdown`. Returns how many connections had to be cut.
 pub async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> usize {
     let limits = edge.limits().clone();
-    let open = TaskTracker::new();
-    let end = CancellationToken::new();
-    let mut accept = Box::pin(accept(listener, Arc::clone(&edge), open.clone(), end.clone()));
+    let host = Host { edge, open: TaskTracker::new(), end: CancellationToken::new() };
+    let mut accept = Box::pin(host.accept(&listener));
     tokio::select! {
         () = &mut accept => {}
         () = stop.cancelled() => {}
     }
-    edge.drain();
+    host.edge.drain();
     // Those who have not heard yet still come in; each answer tells them to leave.
     let _over = tokio::time::timeout(limits.drain, &mut accept).await;
+    let closing = door::admits_no_more(&listener);
+    host.end.cancel();
+    if closing {
+        let _over = tokio::time::timeout(HANDSHAKE, &mut accept).await;
+    }
     drop(accept);
-    end.cancel();
-    open.close();
-    let _in_time = tokio::time::timeout(limits.shutdown, open.wait()).await;
-    open.len()
+    for (stream, peer) in door::close(listener) {
+        // Without a place: there are no more of them than the kernel's queue holds.
+        host.receive(stream, peer, None);
+    }
+    host.open.close();
+    let _in_time = tokio::time::timeout(limits.shutdown, host.open.wait()).await;
+    host.open.len()
 }
 
-/// Takes connections for as long as it is polled.
-async fn accept(listener: TcpListener, edge: Arc<Edge>, open: TaskTracker, end: CancellationToken) {
-    let limits = edge.limits();
-    let bounds = Bounds { head: limits.header_timeout, idle: limits.idle_timeout };
-    let room = Arc::new(Semaphore::new(limits.max_connections as usize));
-    // Acquired first: who does not fit waits in the kernel's queue. The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-        let (stream, peer) = accepted(&listener).await;
-        let (edge, end) = (Arc::clone(&edge), end.clone());
-        open.spawn(async move {
+/// What connections come to.
+struct Host {
+    edge: Arc<Edge>,
+    open: TaskTracker,
+    end: CancellationToken,
+}
+
+impl Host {
+    /// Takes connections for as long as it is polled.
+    async fn accept(&self, listener: &TcpListener) {
+        let room = Arc::new(Semaphore::new(self.edge.limits().max_connections as usize));
+        // Acquired first: who does not fit waits in the kernel's queue. The semaphore is never closed.
+        while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+            let (stream, peer) = accepted(listener).await;
+            self.receive(stream, peer, Some(place));
+        }
+    }
+
+    fn receive(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+        let limits = self.edge.limits();
+        let bounds = Bounds { head: limits.header_timeout, idle: limits.idle_timeout };
+        let (edge, end) = (Arc::clone(&self.edge), self.end.clone());
+        self.open.spawn(async move {
             let _place = place;
             one(stream, peer, edge, bounds, end).await;
         });

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,6 +44,10 @@ const LEAVING: u8 = 3;
 /// How long a peer may take to hear that.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// How long a connection without a request may take to bring its first, once we are about to end. Its peer connected
+/// a moment ago and is sending.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
 /// What the connection is doing, told by its socket and its service, read by its supervisor. All three run in one
 /// task, so that relaxed order is enough.
 #[derive(Clone, Default)]
@@ -54,11 +58,14 @@ struct State {
     doing: AtomicU8,
     /// Changes with every progress.
     progress: AtomicU32,
+    /// Whether a request has come at all.
+    asked: AtomicBool,
 }
 
 impl Watch {
     pub(super) fn begin(&self) {
         self.0.doing.store(BUSY, Relaxed);
+        self.0.asked.store(true, Relaxed);
     }
 
     pub(super) fn end(&self) {
@@ -181,7 +188,17 @@ pub(super) struct Supervised<C> {
     /// What was seen last, and since when.
     seen: (u8, u32),
     since: Instant,
-    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    end: End,
+}
+
+/// How far the connection is with our end.
+enum End {
+    /// It is not near.
+    Far(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// We end after the first request, or when none has come by then.
+    After(Pin<Box<Sleep>>),
+    /// The connection has been asked to finish.
+    Said,
 }
 
 impl<C: Connection> Supervised<C> {
@@ -195,8 +212,30 @@ impl<C: Connection> Supervised<C> {
             timer: Box::pin(tokio::time::sleep_until(now + bounds.head)),
             seen: (HEAD, 0),
             since: now,
-            end: Some(Box::pin(end.cancelled_owned())),
+            end: End::Far(Box::pin(end.cancelled_owned())),
         }
+    }
+
+    /// Polls the connection, and asks it to finish when it is time to. What has come already is read before that: a
+    /// connection that has been asked to finish reads no new request.
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // How it ended is the peer's affair: every request was answered and logged, or its handler dropped.
+        if self.connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if let End::Far(end) = &mut self.end {
+            ready!(end.as_mut().poll(cx));
+            self.end = End::After(Box::pin(tokio::time::sleep(FIRST_REQUEST)));
+        }
+        if let End::After(timer) = &mut self.end {
+            if !self.watch.0.asked.load(Relaxed) {
+                ready!(timer.as_mut().poll(cx));
+            }
+            self.end = End::Said;
+            self.connection.as_mut().finish();
+            return self.connection.as_mut().poll(cx).map(drop);
+        }
+        Poll::Pending
     }
 }
 
@@ -205,12 +244,7 @@ impl<C: Connection> Future for Supervised<C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
-            this.end = None;
-            this.connection.as_mut().finish();
-        }
-        // How it ended is the peer's affair: every request was answered and logged, or its handler dropped.
-        if this.connection.as_mut().poll(cx).is_ready() {
+        if this.poll_connection(cx).is_ready() {
             return Poll::Ready(());
         }
         let doing = this.watch.0.doing.load(Relaxed);
