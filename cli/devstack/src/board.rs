@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::events::{Event, Events};
-use crate::record::{Record, ReplicaRecord, ReplicaState};
+use crate::process::Proc;
+use crate::record::{PartState, Record, ReplicaRecord, ReplicaState};
 use crate::stack::Stack;
 
 /// The record of a running stack. Clones share it.
@@ -65,6 +66,19 @@ impl Board {
         if let Some(replica) = replica {
             self.events.say(Event::Replica { service: service.into(), replica, text: text.into() });
         }
+    }
+
+    /// A part, or `postgres`, enters a state.
+    pub(crate) fn enter_part(
+        &self,
+        part: &str,
+        state: PartState,
+        proc: Option<Proc>,
+        restarts: u32,
+        (text, lines): (String, Vec<String>),
+    ) {
+        self.change(|record| record.note_part(part, state, proc, restarts));
+        self.events.say(Event::Part { part: part.into(), state, proc, restarts, text, lines });
     }
 
     /// Returns once the record is as wanted; looks at each change.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use crate::port;
 use crate::postgres::random_password;
 use crate::stack::Stack;
 use crate::state::read_or_create;
@@ -78,7 +79,11 @@ pub(crate) async fn run(stack: &Stack, name: &str, container: &Container<'_>) ->
     fetch(container.image).await?;
     note(stack, |left| left.containers.insert(name.to_owned()))?;
     remove(name).await?;
-    let publish = container.port.map(|port| format!("127.0.0.1::{port}"));
+    // Chosen here: one that Docker chooses would be another one when the container is started again.
+    let publish = match container.port {
+        Some(port) => Some(format!("127.0.0.1:{}:{port}", port::free()?)),
+        None => None,
+    };
     let mut words = vec!["run", "--detach", "--pull", "never", "--name", name];
     match &publish {
         Some(publish) => words.extend(["--publish", publish]),
@@ -218,6 +223,20 @@ async fn remove(name: &str) -> Result<()> {
 pub(crate) async fn is_running(name: &str) -> bool {
     let told = succeed(&["inspect", "--format", "{{.State.Running}}", name], &[], ANSWER).await;
     told.is_ok_and(|told| told.trim() == "true")
+}
+
+/// Whether the container has ended or is gone; not when the daemon just does not say.
+pub(crate) async fn has_ended(name: &str) -> bool {
+    match docker(&["inspect", "--format", "{{.State.Running}}", name], &[], ANSWER).await {
+        Ok(told) if told.status.success() => String::from_utf8_lossy(&told.stdout).trim() != "true",
+        Ok(told) => reason(&told).contains("No such"),
+        Err(_) => false,
+    }
+}
+
+/// Starts a container that has ended, with the data and the port that it had.
+pub(crate) async fn again(name: &str) -> Result<()> {
+    succeed(&["start", name], &[], RUN).await.map(drop)
 }
 
 /// What the container wrote last.

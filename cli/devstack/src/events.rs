@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::record::{Record, ReplicaRecord};
+use crate::process::Proc;
+use crate::record::{PartState, Record, ReplicaRecord};
 
 /// One thing that happened. As JSON a line with `event` in kebab case; new kinds may be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,15 @@ pub enum Event {
     Replica { service: String, replica: Box<ReplicaRecord>, text: String },
     /// A replica ended though nobody asked it to; with its last lines. `retry_ms` is absent when it is given up.
     Crashed { service: String, index: u32, status: String, lines: Vec<String>, retry_ms: Option<u64> },
+    /// The database server (`postgres`) or a part ended, runs again, or is given up; with its last lines where it ended.
+    Part {
+        part: String,
+        state: PartState,
+        proc: Option<Proc>,
+        restarts: u32,
+        text: String,
+        lines: Vec<String>,
+    },
     /// Files changed under `--watch`, and whom that concerns.
     Changed { path: PathBuf, services: Vec<String> },
     /// A build found that nothing that runs has changed.

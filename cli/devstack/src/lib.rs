@@ -2,6 +2,7 @@
 //! what happens goes through the channels its callers give.
 
 mod address;
+mod backoff;
 mod board;
 mod build;
 pub mod component;
@@ -14,6 +15,7 @@ mod environment;
 pub mod events;
 mod extras;
 mod fleet;
+mod health;
 mod logs;
 pub mod mailbox;
 mod marker;
@@ -34,20 +36,22 @@ mod stack;
 pub mod state;
 mod stop;
 mod task;
+mod tend;
 mod tls;
 mod trouble;
 mod up;
 mod watch;
 
 pub use self::address::needs_confirmation;
+pub use self::backoff::Patience;
 pub use self::down::{Down, down, reset};
 pub use self::extras::mail_folder;
+pub use self::health::{Health, Healths, ask, noted};
 pub use self::logs::{LogLine, Logs};
 pub use self::marker::Marker;
 pub use self::options::{Extra, UpOptions};
 pub use self::plan::{Ports, ServiceSpec};
 pub use self::probe::is_ready;
-pub use self::replica::Patience;
 pub use self::seed::seed;
 pub use self::server::{Choice, Server, ServerSpec};
 pub use self::stack::Stack;

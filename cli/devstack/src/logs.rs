@@ -37,7 +37,8 @@ pub struct Logs {
 impl Logs {
     /// What is there now for `only`; everything without it.
     pub fn of(stack: &Stack, only: Option<&str>) -> io::Result<Self> {
-        let mut files = vec![("postgres".to_owned(), stack.path("postgres/postgres.log"))];
+        let own = [("postgres", "postgres/postgres.log"), ("redis", "redis/redis.log")];
+        let mut files: Vec<_> = own.map(|(name, log)| (name.to_owned(), stack.path(log))).into();
         for entry in fs::read_dir(folder(stack)?)?.flatten() {
             let path = entry.path();
             if let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::backoff::Patience;
 use crate::plan::{Ports, ServiceSpec};
-use crate::replica::Patience;
 use crate::server::ServerSpec;
 
 /// What `up` was asked for.

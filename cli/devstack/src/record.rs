@@ -9,6 +9,9 @@ use time::OffsetDateTime;
 
 use crate::process::Proc;
 
+/// How the database server is called among the parts.
+pub const POSTGRES: &str = "postgres";
+
 /// The stack as its supervisor sees it. This is also the document of `status --output json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -52,6 +55,11 @@ pub struct PostgresRecord {
     pub password_file: Option<PathBuf>,
     /// Its process, where it is ours.
     pub proc: Option<Proc>,
+    #[serde(default)]
+    pub state: PartState,
+    /// How often it was started again after it had ended.
+    #[serde(default)]
+    pub restarts: u32,
 }
 
 /// The ways to a PostgreSQL, in the order they are tried.
@@ -78,6 +86,24 @@ pub struct PartRecord {
     pub note: String,
     pub proc: Option<Proc>,
     pub log: Option<PathBuf>,
+    #[serde(default)]
+    pub state: PartState,
+    /// How often it was started again after it had ended.
+    #[serde(default)]
+    pub restarts: u32,
+}
+
+/// How the supervisor last saw the database server or a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartState {
+    /// It was started and answered. Whether it still does is for whoever asks it.
+    #[default]
+    Ready,
+    /// It ended and will be started again after a while.
+    BackingOff,
+    /// It ended too often; a new `up` tries again.
+    GivenUp,
 }
 
 /// One service of shop.toml.
@@ -159,6 +185,16 @@ impl Record {
     pub fn replica_mut(&mut self, service: &str, index: u32) -> Option<&mut ReplicaRecord> {
         let service = self.services.iter_mut().find(|known| known.name == service)?;
         service.replicas.iter_mut().find(|replica| replica.index == index)
+    }
+
+    /// Notes how a part, or the server as [`POSTGRES`], does now.
+    pub fn note_part(&mut self, part: &str, state: PartState, proc: Option<Proc>, restarts: u32) {
+        if let (POSTGRES, Some(server)) = (part, &mut self.postgres) {
+            (server.state, server.proc, server.restarts) = (state, proc, restarts);
+        }
+        for known in self.parts.iter_mut().filter(|known| known.name == part) {
+            (known.state, known.proc, known.restarts) = (state, proc, restarts);
+        }
     }
 
     /// Every process that the stack has started and that may still run, services first.

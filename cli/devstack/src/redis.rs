@@ -182,6 +182,16 @@ impl Redis {
     }
 }
 
+/// Whether a Redis takes commands there; one that wants the password first does.
+pub(crate) async fn answers(address: std::net::SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"PING\r\n").await?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await?;
+    let is_redis = matches!(&answer, b"+PONG" | b"-NOAU");
+    is_redis.then_some(()).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+}
+
 fn find_program(named: Option<&Path>) -> Result<PathBuf> {
     let candidates: Vec<PathBuf> = match named {
         Some(program) => vec![program.to_owned()],

@@ -1,7 +1,6 @@
 //! One process of a service: started when what it depends on is ready, watched, started again after a crash with a
 //! growing delay, given up when it crashes too often. Knows nothing of the other services but the board.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +13,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::{Crashes, Patience};
 use crate::board::Board;
 use crate::environment::inherited;
 use crate::events::Event;
@@ -22,32 +22,6 @@ use crate::probe;
 use crate::process::{MARK, Proc};
 use crate::record::{Record, ReplicaState};
 use crate::stop::{self, Stop};
-
-/// How patient the supervisor is with a service.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// Before the first restart; doubled with each crash within the window.
-    pub first_delay: Duration,
-    pub longest_delay: Duration,
-    /// With so many crashes within the window it is given up.
-    pub crashes: usize,
-    pub window: Duration,
-    /// From its start to ready; after that it counts as crashed. Longer than a service's own START_TIMEOUT_MS, so that
-    /// its own sentence is heard.
-    pub ready: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            first_delay: Duration::from_millis(250),
-            longest_delay: Duration::from_secs(15),
-            crashes: 6,
-            window: Duration::from_secs(60),
-            ready: Duration::from_secs(75),
-        }
-    }
-}
 
 /// Lines shown of a process that crashed.
 const LAST_LINES: usize = 12;
@@ -315,73 +289,5 @@ pub(crate) fn words(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => status.to_string(),
-    }
-}
-
-/// What is known of the crashes of a replica.
-struct Crashes {
-    recent: VecDeque<Instant>,
-    /// When it was ready last, or began.
-    unready_since: Instant,
-}
-
-impl Crashes {
-    fn new() -> Self {
-        Self { recent: VecDeque::new(), unready_since: Instant::now() }
-    }
-
-    /// Notes a crash and says how long to wait before the next start, or why it is given up: it crashed too often
-    /// within the window, or was not ready for as long (it may take a minute to fail each time).
-    fn add(&mut self, patience: &Patience, was_ready: bool, now: Instant) -> Result<Duration, String> {
-        if was_ready {
-            self.unready_since = now;
-        }
-        self.recent.push_back(now);
-        while self.recent.front().is_some_and(|first| now.duration_since(*first) > patience.window) {
-            self.recent.pop_front();
-        }
-        let seconds = patience.window.as_secs();
-        if self.recent.len() >= patience.crashes {
-            return Err(format!("crashed {} times within {seconds} s", patience.crashes));
-        }
-        if now.duration_since(self.unready_since) >= patience.window {
-            return Err(format!("was not ready for {seconds} s"));
-        }
-        let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX).min(16);
-        Ok((patience.first_delay * 2_u32.pow(doublings)).min(patience.longest_delay))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delays_double_up_to_the_longest_and_then_it_is_given_up() {
-        let patience = Patience { longest_delay: Duration::from_secs(1), crashes: 5, ..Patience::default() };
-        let (mut crashes, now) = (Crashes::new(), Instant::now());
-        let delays: Vec<_> = (0..5).map(|_| crashes.add(&patience, false, now).ok()).collect();
-        let ms = |ms| Some(Duration::from_millis(ms));
-        assert_eq!(delays, [ms(250), ms(500), ms(1000), ms(1000), None]);
-    }
-
-    #[test]
-    fn crashes_before_the_window_are_forgotten() {
-        let patience = Patience::default();
-        let (mut crashes, start) = (Crashes::new(), Instant::now());
-        for crash in 0..20 {
-            let now = start + patience.window.mul_f64(1.1) * crash;
-            assert_eq!(crashes.add(&patience, true, now), Ok(patience.first_delay));
-        }
-    }
-
-    #[test]
-    fn what_is_never_ready_is_given_up_however_slowly_it_fails() {
-        let patience = Patience::default();
-        let mut crashes = Crashes::new();
-        let start = crashes.unready_since;
-        assert!(crashes.add(&patience, false, start + patience.window / 2).is_ok());
-        let given_up = crashes.add(&patience, false, start + patience.ready).unwrap_err();
-        assert_eq!(given_up, "was not ready for 60 s");
     }
 }

@@ -13,8 +13,9 @@ use crate::docker;
 use crate::download;
 use crate::events::Events;
 use crate::postgres::{Binaries, Postgres, PostgresSpec};
-use crate::record::{PostgresRecord, Source};
+use crate::record::{POSTGRES, PartState, PostgresRecord, Source};
 use crate::stack::Stack;
+use crate::tend::{Again, Life, Tended};
 use crate::tls;
 use crate::trouble::{Result, Trouble};
 
@@ -71,7 +72,8 @@ pub struct Server {
 #[derive(Debug, Clone)]
 enum Ours {
     No,
-    Process(Box<Postgres>),
+    /// With what starts it again where it was.
+    Process(Box<Postgres>, Box<PostgresSpec>),
     Container(Box<Stack>, String),
 }
 
@@ -133,7 +135,8 @@ impl Server {
             Source::Download => stack.path(DOWNLOADED),
         };
         let found = Postgres::find(&folder).await?;
-        found.map(|postgres| Self::of_process(postgres, record.source, record.why.clone())).transpose()
+        let spec = PostgresSpec::new(folder);
+        found.map(|postgres| Self::of_process(postgres, spec, record.source, record.why.clone())).transpose()
     }
 
     async fn given(url: &str, spec: &ServerSpec) -> Result<Self> {
@@ -149,6 +152,8 @@ impl Server {
             url: parsed.to_string(),
             password_file: spec.password_file.clone(),
             proc: None,
+            state: PartState::Ready,
+            restarts: 0,
         };
         let server = Self { record, config, url: parsed, ours: Ours::No };
         server.with_version().await.map_err(|error| Trouble::Refused { address, reason: reason(&error) })
@@ -195,13 +200,13 @@ impl Server {
                 _ => {}
             }
         }
-        let server = Self::of_process(started, source, why)?.with_version().await?;
+        let server = Self::of_process(started, spec, source, why)?.with_version().await?;
         let PostgresRecord { version, address, why, .. } = &server.record;
         step.done(format!("{version} at {address}, {how} ({why})"));
         Ok(server)
     }
 
-    fn of_process(postgres: Postgres, source: Source, why: String) -> Result<Self> {
+    fn of_process(postgres: Postgres, spec: PostgresSpec, source: Source, why: String) -> Result<Self> {
         let url = parse(&postgres.url("postgres"))?;
         let record = PostgresRecord {
             source,
@@ -211,9 +216,12 @@ impl Server {
             url: url.to_string(),
             password_file: Some(postgres.password_file()),
             proc: Some(postgres.proc()),
+            state: PartState::Ready,
+            restarts: 0,
         };
         let config = config(&url, record.password_file.as_deref())?;
-        Ok(Self { record, config, url, ours: Ours::Process(Box::new(postgres)) })
+        let again = PostgresSpec { port: Some(postgres.port()), ..spec };
+        Ok(Self { record, config, url, ours: Ours::Process(Box::new(postgres), Box::new(again)) })
     }
 
     async fn container(stack: &Stack, choice: Choice, events: &Events) -> Result<Self> {
@@ -257,6 +265,8 @@ impl Server {
             url: url.to_string(),
             password_file: Some(password_file.clone()),
             proc: None,
+            state: PartState::Ready,
+            restarts: 0,
         };
         let config = config(&url, Some(&password_file))?;
         let ours = Ours::Container(Box::new(stack.clone()), container.clone());
@@ -296,11 +306,39 @@ impl Server {
         url.to_string()
     }
 
+    /// How it is watched and started again, if it is ours.
+    pub(crate) fn tended(&self) -> Option<Tended> {
+        let (life, again): (Life, Again) = match &self.ours {
+            Ours::No => return None,
+            Ours::Process(postgres, spec) => {
+                let spec = spec.clone();
+                let again: Again = Box::new(move || {
+                    let spec = spec.clone();
+                    Box::pin(async move { Ok(Some(Postgres::start(&spec, &Report::silent()).await?.proc())) })
+                });
+                (Life::Process(postgres.proc(), postgres.log()), again)
+            }
+            Ours::Container(_, name) => {
+                let (server, container) = (self.clone(), name.clone());
+                let again: Again = Box::new(move || {
+                    let (server, container) = (server.clone(), container.clone());
+                    Box::pin(async move {
+                        docker::again(&container).await?;
+                        docker::until(&container, CONTAINER_PATIENCE, || server.connect("")).await?;
+                        Ok(None)
+                    })
+                });
+                (Life::Container(name.clone()), again)
+            }
+        };
+        Some(Tended { name: POSTGRES.to_owned(), life, again })
+    }
+
     /// Ends it, if it is ours.
     pub(crate) async fn stop(&self) -> Result<()> {
         match &self.ours {
             Ours::No => {}
-            Ours::Process(postgres) => {
+            Ours::Process(postgres, _) => {
                 postgres.stop().await?;
             }
             Ours::Container(stack, name) => {

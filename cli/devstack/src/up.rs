@@ -9,7 +9,6 @@ use time::OffsetDateTime;
 use crate::board::Board;
 use crate::build::Build;
 use crate::database::{self, Database};
-use crate::docker;
 use crate::environment::{Environment, Secrets};
 use crate::events::{Event, Events};
 use crate::extras::Parts;
@@ -55,7 +54,10 @@ pub async fn up(stack: &Stack, options: &UpOptions, events: &Events, stop: &Stop
     }
     let ended = tokio::select! {
         ended = running.end(stack) => ended,
-        () = stop.now.cancelled() => orphans::kill(stack).await,
+        () = stop.now.cancelled() => {
+            running.parts.let_go().await;
+            orphans::kill(stack).await
+        }
     };
     stack.forget()?;
     events.say(Event::Stopped {});
@@ -73,13 +75,11 @@ impl Running {
         // Commands, builds and servers that were interrupted on their way are known by their mark alone.
         let record = stack.record().ok().flatten();
         orphans::end_services(stack, record.as_ref()).await?;
-        match self.server.take() {
-            Some(server) => server.stop().await?,
-            None => {
-                orphans::end_servers(stack).await?;
-            }
+        if let Some(server) = self.server.take() {
+            server.stop().await?;
         }
-        docker::end_all(stack).await?;
+        // One that was interrupted on its way, or that runs again as another process.
+        orphans::end_servers(stack).await?;
         parts
     }
 }
@@ -146,6 +146,9 @@ async fn prepare(
         known.postgres = Some(record);
     });
     stack.note_server(server.record())?;
+    if let Some(tended) = server.tended() {
+        running.parts.tend(tended, board, options.patience);
+    }
     running.server = Some(server.clone());
     running.parts.start(stack, options, plan, board).await?;
     let mut databases = BTreeMap::new();

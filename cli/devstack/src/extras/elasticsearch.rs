@@ -1,20 +1,20 @@
 //! Elasticsearch: from an unpacked folder, else through Docker. One node, on the loopback, without security: what lies
 //! in it is made of what PostgreSQL has. Knows no index.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Part, Started, Waited, lacking, program, start_process, until};
+use super::{Started, lacking, program, start_process};
 use crate::component::Account;
 use crate::docker::{self, Container};
 use crate::events::Events;
 use crate::port;
-use crate::probe;
+use crate::process::Proc;
 use crate::record::PartRecord;
 use crate::stack::Stack;
 use crate::trouble::Result;
 
+pub(super) const NAME: &str = "elasticsearch";
 const WHAT: &str = "Elasticsearch (--with search)";
 const IMAGE: &str = "docker.elastic.co/elasticsearch/elasticsearch:9.1.4";
 /// Words go to the console, and so to the stack's log.
@@ -32,9 +32,12 @@ const JVM: &str = "-Djava.io.tmpdir=${ES_TMPDIR}\n";
 const HEAP: &str = "-Xms512m -Xmx512m";
 
 pub(super) async fn start(stack: &Stack, home: Option<&Path>, events: &Events) -> Result<Started> {
-    let step = events.step("elasticsearch", "starting");
+    let step = events.step(NAME, "starting");
     let started = match find(home)? {
-        Some(program) => local(stack, &program).await?,
+        Some(program) => {
+            let port = port::free()?;
+            super::process(WHAT, stack, (&program, port), local, (record(port), variables(port))).await?
+        }
         None => match docker::available().await {
             Ok(()) => container(stack).await?,
             Err(why) => {
@@ -60,9 +63,8 @@ fn find(home: Option<&Path>) -> Result<Option<PathBuf>> {
     Err(lacking(WHAT, format!("no bin/elasticsearch in {}", home.display()), "name the folder that has it"))
 }
 
-async fn local(stack: &Stack, program: &Path) -> Result<Started> {
-    let folder = stack.folder().folder("parts")?.folder("elasticsearch")?;
-    let port = port::free()?;
+fn local(stack: &Stack, program: &Path, port: u16) -> Result<(Proc, PathBuf)> {
+    let folder = stack.folder().folder("parts")?.folder(NAME)?;
     let mut command = Command::new(program);
     let dirs = ["data", "log", "tmp", "config"].map(|name| folder.path().join(name));
     let account = Account::for_servers()?;
@@ -90,11 +92,7 @@ async fn local(stack: &Stack, program: &Path) -> Result<Started> {
         ("xpack.security.enabled", "false".into()),
     ];
     command.args(settings.map(|(name, value)| format!("-E{name}={value}")));
-    let (proc, log) = start_process(stack, "elasticsearch", command, folder.path())?;
-    until(WHAT, Waited::Process(proc, &log), || answers(port)).await?;
-    let mut record = record(port);
-    (record.proc, record.log) = (Some(proc), Some(log));
-    Ok(Started { part: Part::Process(proc), record, variables: variables(port) })
+    start_process(stack, NAME, command, folder.path())
 }
 
 /// A configuration of its own: Elasticsearch writes beside it, and that of the distribution may be somebody else's.
@@ -106,31 +104,19 @@ fn write_config(folder: &Path) -> std::io::Result<()> {
 }
 
 async fn container(stack: &Stack) -> Result<Started> {
-    let name = docker::name(stack, "elasticsearch");
+    let name = docker::name(stack, NAME);
     let env =
         ["discovery.type=single-node", "xpack.security.enabled=false", "ES_JAVA_OPTS=-Xms512m -Xmx512m"];
     let options = env.into_iter().flat_map(|pair| ["--env".to_owned(), pair.to_owned()]).collect();
     let container = Container { image: IMAGE, port: Some(9200), options, ..Container::default() };
     let port = docker::run(stack, &name, &container).await?;
-    until(WHAT, Waited::Container(&name), || answers(port)).await?;
-    Ok(Started { part: Part::Container(name), record: record(port), variables: variables(port) })
+    super::container(WHAT, name, (record(port), variables(port))).await
 }
 
 fn record(port: u16) -> PartRecord {
-    PartRecord {
-        name: "elasticsearch".into(),
-        address: format!("http://127.0.0.1:{port}"),
-        note: "search".into(),
-        proc: None,
-        log: None,
-    }
+    super::record(NAME, format!("http://127.0.0.1:{port}"), "search")
 }
 
 fn variables(port: u16) -> Vec<(String, String)> {
     vec![("ELASTICSEARCH_URL".into(), format!("http://127.0.0.1:{port}"))]
-}
-
-async fn answers(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    matches!(probe::status(address, "/_cluster/health").await, Ok(200))
 }

@@ -5,15 +5,19 @@ mod elasticsearch;
 mod prometheus;
 mod rabbitmq;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::task::AbortHandle;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, JoinSet};
 
+use crate::backoff::Patience;
 use crate::board::Board;
-use crate::component::{Report, START_PATIENCE, tail};
+use crate::component::{Report, START_PATIENCE};
 use crate::docker;
 use crate::environment::Variables;
 use crate::events::{Event, Events};
@@ -21,10 +25,12 @@ use crate::logs;
 use crate::mailbox::{Mailbox, MailboxSpec};
 use crate::options::{Extra, UpOptions};
 use crate::plan::Plan;
+use crate::probe;
 use crate::process::{Proc, spawn};
-use crate::record::PartRecord;
+use crate::record::{PartRecord, PartState};
 use crate::redis::{Redis, RedisSpec};
 use crate::stack::Stack;
+use crate::tend::{Again, Life, Tended, tend};
 use crate::trouble::{Result, Trouble};
 
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -32,8 +38,11 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// The parts that run.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    running: Vec<Part>,
+    /// With their names in the record.
+    running: Vec<(String, Part)>,
     variables: Variables,
+    /// Dropped with the parts, they stop watching; what runs stays for the next `up` to end.
+    tending: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -43,17 +52,18 @@ enum Part {
         _held: Mailbox,
         telling: AbortHandle,
     },
-    Redis(Redis),
-    Process(Proc),
+    /// The record knows which process it is by now.
+    Process,
     Container(String),
 }
 
 /// A part that was started, for the record and for the services.
-#[derive(Debug)]
 struct Started {
     part: Part,
     record: PartRecord,
     variables: Variables,
+    /// `None`: it lives as long as we do.
+    again: Option<Again>,
 }
 
 impl Parts {
@@ -65,24 +75,25 @@ impl Parts {
         plan: &Plan,
         board: &Board,
     ) -> Result<()> {
-        self.keep(mailbox(stack, board.events()).await?, board);
+        let patience = options.patience;
+        self.keep(mailbox(stack, board.events()).await?, board, patience);
         let mut wanted = options.with.clone();
         wanted.sort();
         wanted.dedup();
         for extra in wanted {
             let events = board.events();
             match extra {
-                Extra::Cache => self.keep(redis(stack, events).await?, board),
+                Extra::Cache => self.keep(redis(stack, events).await?, board, patience),
                 Extra::Search => {
                     let home = options.elasticsearch_home.as_deref();
-                    self.keep(elasticsearch::start(stack, home, events).await?, board);
+                    self.keep(elasticsearch::start(stack, home, events).await?, board, patience);
                 }
-                Extra::Queue => self.keep(rabbitmq::start(stack, events).await?, board),
+                Extra::Queue => self.keep(rabbitmq::start(stack, events).await?, board, patience),
                 Extra::Monitoring => {
                     let (prometheus, port) = prometheus::start(stack, plan, events).await?;
-                    self.keep(prometheus, board);
+                    self.keep(prometheus, board, patience);
                     if let Some(grafana) = prometheus::grafana(stack, port, events).await? {
-                        self.keep(grafana, board);
+                        self.keep(grafana, board, patience);
                     }
                 }
             }
@@ -90,13 +101,31 @@ impl Parts {
         Ok(())
     }
 
-    fn keep(&mut self, started: Started, board: &Board) {
-        let Started { part, record, variables } = started;
+    fn keep(&mut self, started: Started, board: &Board, patience: Patience) {
+        let Started { part, record, variables, again } = started;
+        let name = record.name.clone();
+        let life = match &part {
+            Part::Container(name) => Some(Life::Container(name.clone())),
+            _ => record.proc.zip(record.log.clone()).map(|(proc, log)| Life::Process(proc, log)),
+        };
         board.change(|known| {
             known.parts.push(record);
         });
-        self.running.push(part);
+        if let (Some(life), Some(again)) = (life, again) {
+            self.tend(Tended { name: name.clone(), life, again }, board, patience);
+        }
+        self.running.push((name, part));
         self.variables.extend(variables);
+    }
+
+    /// Starts it again whenever it ends.
+    pub(crate) fn tend(&mut self, tended: Tended, board: &Board, patience: Patience) {
+        self.tending.spawn(tend(tended, board.clone(), patience));
+    }
+
+    /// What ends from now on stays down.
+    pub(crate) async fn let_go(&mut self) {
+        self.tending.shutdown().await;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -110,23 +139,117 @@ impl Parts {
 
     /// Ends all, the last started first.
     pub(crate) async fn end(&mut self, stack: &Stack) -> Result<()> {
+        self.let_go().await;
+        let known = stack.record().ok().flatten().map(|record| record.parts).unwrap_or_default();
         let mut outcome = Ok(());
-        while let Some(part) = self.running.pop() {
-            let ended = match part {
-                Part::Mailbox { telling, .. } => {
+        while let Some((name, part)) = self.running.pop() {
+            let proc = known.iter().find(|part| part.name == name).and_then(|part| part.proc);
+            let ended = match (part, proc) {
+                (Part::Mailbox { telling, .. }, _) => {
                     telling.abort();
                     Ok(())
                 }
-                Part::Redis(redis) => redis.stop().await.map(drop).map_err(Trouble::from),
-                Part::Process(proc) => {
+                (Part::Process, Some(proc)) => {
                     proc.stop(Signal::TERM, STOP_PATIENCE).await.map(drop).map_err(Trouble::from)
                 }
-                Part::Container(name) => docker::stop(stack, &name).await.map(drop),
+                (Part::Process, None) => Ok(()),
+                (Part::Container(name), _) => docker::stop(stack, &name).await.map(drop),
             };
             outcome = outcome.and(ended);
         }
         outcome
     }
+}
+
+/// Whether the part of this name answers at its address.
+pub(crate) async fn answers(part: &str, address: &str) -> bool {
+    let Ok(address) = address.trim_start_matches("http://").parse::<SocketAddr>() else { return false };
+    let http = async |path| matches!(probe::status(address, path).await, Ok(200));
+    match part {
+        MAIL => is_greeted(address).await.is_ok(),
+        REDIS => crate::redis::answers(address).await.is_ok(),
+        rabbitmq::NAME => rabbitmq::speaks_amqp(address).await,
+        elasticsearch::NAME => http("/_cluster/health").await,
+        prometheus::NAME => http("/-/ready").await,
+        prometheus::GRAFANA => http("/api/health").await,
+        _ => false,
+    }
+}
+
+/// SMTP begins with a word of the server.
+async fn is_greeted(address: SocketAddr) -> std::io::Result<u8> {
+    TcpStream::connect(address).await?.read_u8().await
+}
+
+const MAIL: &str = "mail";
+const REDIS: &str = "redis";
+
+fn record(name: &str, address: String, note: &str) -> PartRecord {
+    PartRecord {
+        name: name.into(),
+        address,
+        note: note.into(),
+        proc: None,
+        log: None,
+        state: PartState::Ready,
+        restarts: 0,
+    }
+}
+
+/// Starts the program of a part on a port and says where its words go.
+type Begin = fn(&Stack, &Path, u16) -> Result<(Proc, PathBuf)>;
+
+/// A part from a program on this machine, once it answers.
+async fn process(
+    what: &'static str,
+    stack: &Stack,
+    (program, port): (&Path, u16),
+    begin: Begin,
+    (record, variables): (PartRecord, Variables),
+) -> Result<Started> {
+    let (stack, program) = (stack.clone(), program.to_owned());
+    let (name, address) = (record.name.clone(), record.address.clone());
+    let once = move || {
+        let (stack, program, name, address) = (stack.clone(), program.clone(), name.clone(), address.clone());
+        async move {
+            let (proc, log) = begin(&stack, &program, port)?;
+            let life = Life::Process(proc, log.clone());
+            let answered = until(what, &life, || answers(&name, &address)).await;
+            answered.inspect_err(|_| life.end_the_rest()).map(|()| (proc, log))
+        }
+    };
+    let (proc, log) = once().await?;
+    let again: Again = Box::new(move || {
+        let started = once();
+        Box::pin(async move { started.await.map(|(proc, _)| Some(proc)) })
+    });
+    let record = PartRecord { proc: Some(proc), log: Some(log), ..record };
+    Ok(Started { part: Part::Process, record, variables, again: Some(again) })
+}
+
+/// A part in a container that was just run, once it answers.
+async fn container(
+    what: &'static str,
+    container: String,
+    (record, variables): (PartRecord, Variables),
+) -> Result<Started> {
+    let wait = {
+        let (container, name, address) = (container.clone(), record.name.clone(), record.address.clone());
+        move || {
+            let (container, name, address) = (container.clone(), name.clone(), address.clone());
+            async move { until(what, &Life::Container(container), || answers(&name, &address)).await }
+        }
+    };
+    wait().await?;
+    let part = Part::Container(container.clone());
+    let again: Again = Box::new(move || {
+        let (container, waited) = (container.clone(), wait());
+        Box::pin(async move {
+            docker::again(&container).await?;
+            waited.await.map(|()| None)
+        })
+    });
+    Ok(Started { part, record, variables, again: Some(again) })
 }
 
 /// Where the mailbox keeps its mails.
@@ -138,15 +261,10 @@ async fn mailbox(stack: &Stack, events: &Events) -> Result<Started> {
     let folder = stack.folder().folder("mail")?.path().to_owned();
     let mailbox = Mailbox::start(MailboxSpec { dir: Some(folder), ..MailboxSpec::default() }).await?;
     let telling = tell_arrivals(mailbox.clone(), events.clone());
-    let record = PartRecord {
-        name: "mail".into(),
-        address: mailbox.address().to_string(),
-        note: "takes every mail, delivers none: shopctl dev mail".into(),
-        proc: None,
-        log: None,
-    };
+    let note = "takes every mail, delivers none: `shopctl dev mail`";
+    let record = record(MAIL, mailbox.address().to_string(), note);
     let variables = vec![("SMTP_URL".into(), mailbox.url())];
-    Ok(Started { part: Part::Mailbox { _held: mailbox, telling }, record, variables })
+    Ok(Started { part: Part::Mailbox { _held: mailbox, telling }, record, variables, again: None })
 }
 
 /// Says each new mail once.
@@ -174,19 +292,23 @@ async fn redis(stack: &Stack, events: &Events) -> Result<Started> {
     };
     let redis =
         Redis::start(&RedisSpec::new(stack.path("redis")), &Report::silent()).await.map_err(lacking)?;
+    let address = format!("127.0.0.1:{}", redis.port());
     let record = PartRecord {
-        name: "redis".into(),
-        address: format!("127.0.0.1:{}", redis.port()),
-        note: "caches and rate limits that replicas share".into(),
         proc: Some(redis.proc()),
         log: Some(redis.log()),
+        ..record(REDIS, address, "caches and rate limits that replicas share")
     };
     let variables = vec![
         ("REDIS_URL".into(), redis.url()),
         ("REDIS_PASSWORD_FILE".into(), redis.password_file().display().to_string()),
     ];
     step.done(&record.address);
-    Ok(Started { part: Part::Redis(redis), record, variables })
+    let spec = RedisSpec { port: Some(redis.port()), ..RedisSpec::new(stack.path("redis")) };
+    let again: Again = Box::new(move || {
+        let spec = spec.clone();
+        Box::pin(async move { Ok(Some(Redis::start(&spec, &Report::silent()).await?.proc())) })
+    });
+    Ok(Started { part: Part::Process, record, variables, again: Some(again) })
 }
 
 fn lacking(what: &'static str, lacking: impl Into<String>, next: impl Into<String>) -> Trouble {
@@ -209,33 +331,10 @@ fn start_process(stack: &Stack, name: &str, mut command: Command, folder: &Path)
     Ok((spawn(command, mark.path(), &log)?, log))
 }
 
-/// What runs while it is waited for.
-#[derive(Debug, Clone, Copy)]
-enum Waited<'a> {
-    Process(Proc, &'a Path),
-    Container(&'a str),
-}
-
-impl Waited<'_> {
-    async fn runs(self) -> bool {
-        match self {
-            Self::Process(proc, _) => proc.is_alive(),
-            Self::Container(name) => docker::is_running(name).await,
-        }
-    }
-
-    async fn last_words(self) -> String {
-        match self {
-            Self::Process(_, log) => tail(log, 12),
-            Self::Container(name) => docker::last_words(name).await,
-        }
-    }
-}
-
 /// Returns once `answers`; fails with its last lines when it ends first or the time is up.
 async fn until<F: Future<Output = bool>>(
     what: &'static str,
-    waited: Waited<'_>,
+    waited: &Life,
     answers: impl Fn() -> F,
 ) -> Result<()> {
     let began = Instant::now();

@@ -1,56 +1,54 @@
 //! Prometheus, which scrapes every replica of the plan, and Grafana through Docker. Holds no rule and no dashboard.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
 
-use super::{Part, Started, Waited, lacking, program, start_process, until};
+use super::{Started, lacking, program, record, start_process};
 use crate::docker::{self, Container};
 use crate::events::Events;
 use crate::plan::Plan;
 use crate::port;
-use crate::probe;
-use crate::record::PartRecord;
+use crate::process::Proc;
 use crate::stack::Stack;
 use crate::state::StateDir;
 use crate::trouble::Result;
 
+pub(super) const NAME: &str = "prometheus";
+pub(super) const GRAFANA: &str = "grafana";
 const WHAT: &str = "Prometheus (--with monitoring)";
-const PROMETHEUS: &str = "prom/prometheus:v3.5.0";
-const GRAFANA: &str = "grafana/grafana:12.1.1";
+const CONFIG: &str = "prometheus.yml";
+const PROMETHEUS_IMAGE: &str = "prom/prometheus:v3.5.0";
+const GRAFANA_IMAGE: &str = "grafana/grafana:12.1.1";
 
 /// Starts it; answers its port as well.
 pub(super) async fn start(stack: &Stack, plan: &Plan, events: &Events) -> Result<(Started, u16)> {
-    let step = events.step("prometheus", "starting");
-    let folder = stack.folder().folder("parts")?.folder("prometheus")?;
-    let config = folder.path().join("prometheus.yml");
+    let step = events.step(NAME, "starting");
+    let folder = stack.folder().folder("parts")?.folder(NAME)?;
     // JSON is YAML, and has one way of quoting.
-    std::fs::write(&config, serde_json::to_vec_pretty(&scrape(plan)).map_err(std::io::Error::from)?)?;
-    let (port, name) = (port::free()?, docker::name(stack, "prometheus"));
-    let (part, proc) = match program("prometheus", &[]) {
-        Some(program) => {
-            let mut command = Command::new(program);
-            command.args(arguments(&config.display().to_string(), &folder.path().join("data"), port));
-            let (proc, log) = start_process(stack, "prometheus", command, folder.path())?;
-            (Part::Process(proc), Some((proc, log)))
+    let text = serde_json::to_vec_pretty(&scrape(plan)).map_err(std::io::Error::from)?;
+    std::fs::write(folder.path().join(CONFIG), text)?;
+    let port = port::free()?;
+    let record = record(NAME, format!("http://127.0.0.1:{port}"), "metrics of every replica");
+    let started = match program("prometheus", &[]) {
+        Some(program) => super::process(WHAT, stack, (&program, port), local, (record, Vec::new())).await?,
+        None => {
+            let name = docker::name(stack, NAME);
+            container(stack, &name, &folder, port).await?;
+            super::container(WHAT, name, (record, Vec::new())).await?
         }
-        None => (container(stack, &name, &folder, port).await?, None),
     };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let waited = match &proc {
-        Some((proc, log)) => Waited::Process(*proc, log),
-        None => Waited::Container(&name),
-    };
-    until(WHAT, waited, || async move { matches!(probe::status(address, "/-/ready").await, Ok(200)) })
-        .await?;
-    let (proc, log) = proc.unzip();
-    let note = "metrics of every replica".into();
-    let record =
-        PartRecord { name: "prometheus".into(), address: format!("http://{address}"), note, proc, log };
-    step.done(&record.address);
-    Ok((Started { part, record, variables: Vec::new() }, port))
+    step.done(&started.record.address);
+    Ok((started, port))
+}
+
+fn local(stack: &Stack, program: &Path, port: u16) -> Result<(Proc, PathBuf)> {
+    let folder = stack.folder().folder("parts")?.folder(NAME)?;
+    let config = folder.path().join(CONFIG).display().to_string();
+    let mut command = Command::new(program);
+    command.args(arguments(&config, &folder.path().join("data"), port));
+    start_process(stack, NAME, command, folder.path())
 }
 
 fn arguments(config: &str, data: &Path, port: u16) -> [String; 4] {
@@ -63,7 +61,7 @@ fn arguments(config: &str, data: &Path, port: u16) -> [String; 4] {
 }
 
 /// In the host's network: the replicas listen on the loopback only.
-async fn container(stack: &Stack, name: &str, folder: &StateDir, port: u16) -> Result<Part> {
+async fn container(stack: &Stack, name: &str, folder: &StateDir, port: u16) -> Result<()> {
     if let Err(why) = docker::available().await {
         let text = format!("no prometheus in PATH and no Docker ({why})");
         return Err(lacking(WHAT, text, "`apt-get install prometheus`, or leave out --with monitoring"));
@@ -73,9 +71,8 @@ async fn container(stack: &Stack, name: &str, folder: &StateDir, port: u16) -> R
     options.extend(["--user".to_owned(), "root".to_owned()]);
     let arguments = arguments("/etc/shop/prometheus.yml", Path::new("/prometheus"), port);
     let container =
-        Container { image: PROMETHEUS, options, arguments: arguments.into(), ..Container::default() };
-    docker::run(stack, name, &container).await?;
-    Ok(Part::Container(name.to_owned()))
+        Container { image: PROMETHEUS_IMAGE, options, arguments: arguments.into(), ..Container::default() };
+    docker::run(stack, name, &container).await.map(drop)
 }
 
 /// Grafana with Prometheus as its source; a word and nothing else where there is no Docker.
@@ -84,12 +81,12 @@ pub(super) async fn grafana(stack: &Stack, prometheus: u16, events: &Events) -> 
         events.warn(format!("no Grafana: it runs through Docker ({why}); Prometheus has a page of its own"));
         return Ok(None);
     }
-    let step = events.step("grafana", "starting");
-    let name = docker::name(stack, "grafana");
+    let step = events.step(GRAFANA, "starting");
+    let name = docker::name(stack, GRAFANA);
     match grafana_container(stack, &name, prometheus).await {
-        Ok(record) => {
-            step.done(&record.address);
-            Ok(Some(Started { part: Part::Container(name), record, variables: Vec::new() }))
+        Ok(started) => {
+            step.done(&started.record.address);
+            Ok(Some(started))
         }
         Err(error) => {
             step.failed(error.to_string());
@@ -100,8 +97,8 @@ pub(super) async fn grafana(stack: &Stack, prometheus: u16, events: &Events) -> 
     }
 }
 
-async fn grafana_container(stack: &Stack, name: &str, prometheus: u16) -> Result<PartRecord> {
-    let folder = stack.folder().folder("parts")?.folder("grafana")?;
+async fn grafana_container(stack: &Stack, name: &str, prometheus: u16) -> Result<Started> {
+    let folder = stack.folder().folder("parts")?.folder(GRAFANA)?;
     let source = json!({ "apiVersion": 1, "datasources": [{
         "name": "Prometheus", "type": "prometheus", "isDefault": true, "url": format!("http://127.0.0.1:{prometheus}"),
     }] });
@@ -125,20 +122,10 @@ async fn grafana_container(stack: &Stack, name: &str, prometheus: u16) -> Result
     ];
     let mut options = vec!["--mount".to_owned(), mount];
     options.extend(variables.into_iter().flat_map(|pair| ["--env".to_owned(), pair]));
-    let container = Container { image: GRAFANA, options, ..Container::default() };
+    let container = Container { image: GRAFANA_IMAGE, options, ..Container::default() };
     docker::run(stack, name, &container).await?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    until("Grafana", Waited::Container(name), || async move {
-        matches!(probe::status(address, "/api/health").await, Ok(200))
-    })
-    .await?;
-    Ok(PartRecord {
-        name: "grafana".into(),
-        address: format!("http://{address}"),
-        note: "dashboards".into(),
-        proc: None,
-        log: None,
-    })
+    let record = record(GRAFANA, format!("http://127.0.0.1:{port}"), "dashboards");
+    super::container("Grafana", name.to_owned(), (record, Vec::new())).await
 }
 
 fn scrape(plan: &Plan) -> serde_json::Value {

@@ -1,32 +1,38 @@
 //! RabbitMQ: from the program on this machine, else through Docker. Knows no exchange and no queue.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Part, Started, Waited, lacking, program, start_process, until};
+use super::{Started, lacking, program, start_process};
 use crate::docker::{self, Container};
 use crate::environment::Variables;
 use crate::events::Events;
 use crate::port;
 use crate::postgres::random_password;
+use crate::process::Proc;
 use crate::record::PartRecord;
 use crate::stack::Stack;
 use crate::state::{read_or_create, write_private};
 use crate::trouble::Result;
 
+pub(super) const NAME: &str = "rabbitmq";
 const WHAT: &str = "RabbitMQ (--with queue)";
 const IMAGE: &str = "rabbitmq:4";
 const USER: &str = "shop";
 
 pub(super) async fn start(stack: &Stack, events: &Events) -> Result<Started> {
-    let step = events.step("rabbitmq", "starting");
+    let step = events.step(NAME, "starting");
     // The script itself and not Debian's wrapper, which wants to change the account.
     let started = match program("rabbitmq-server", &["/usr/lib/rabbitmq/bin"]) {
-        Some(program) => local(stack, &program).await?,
+        Some(program) => {
+            let (port, password_file) = (port::free()?, password_file(stack)?);
+            let known = (record(port), variables(port, &password_file));
+            super::process(WHAT, stack, (&program, port), local, known).await?
+        }
         None => match docker::available().await {
             Ok(()) => container(stack).await?,
             Err(why) => {
@@ -43,11 +49,13 @@ pub(super) async fn start(stack: &Stack, events: &Events) -> Result<Started> {
     Ok(started)
 }
 
-async fn local(stack: &Stack, program: &Path) -> Result<Started> {
-    let folder = stack.folder().folder("parts")?.folder("rabbitmq")?;
-    let port = port::free()?;
-    let password_file = folder.path().join("password");
-    let password = read_or_create(&password_file, random_password)?;
+fn password_file(stack: &Stack) -> Result<PathBuf> {
+    Ok(stack.folder().folder("parts")?.folder(NAME)?.path().join("password"))
+}
+
+fn local(stack: &Stack, program: &Path, port: u16) -> Result<(Proc, PathBuf)> {
+    let folder = stack.folder().folder("parts")?.folder(NAME)?;
+    let password = read_or_create(&password_file(stack)?, random_password)?;
     let config = folder.path().join("rabbitmq.conf");
     let text = format!(
         "listeners.tcp.1 = 127.0.0.1:{port}\ndefault_user = {USER}\ndefault_pass = {password}\nloopback_users = none\n"
@@ -68,35 +76,22 @@ async fn local(stack: &Stack, program: &Path) -> Result<Started> {
         // A name server of its own, so that none stays behind and stacks do not meet.
         .env("ERL_EPMD_PORT", port::free()?.to_string())
         .env("ERL_EPMD_ADDRESS", "127.0.0.1");
-    let (proc, log) = start_process(stack, "rabbitmq", command, folder.path())?;
-    until(WHAT, Waited::Process(proc, &log), || speaks_amqp(port)).await?;
-    let mut record = record(port);
-    (record.proc, record.log) = (Some(proc), Some(log));
-    Ok(Started { part: Part::Process(proc), record, variables: variables(port, &password_file) })
+    start_process(stack, NAME, command, folder.path())
 }
 
 async fn container(stack: &Stack) -> Result<Started> {
-    let name = docker::name(stack, "rabbitmq");
-    let folder = stack.folder().folder("parts")?.folder("rabbitmq")?;
-    let password_file = folder.path().join("password");
+    let name = docker::name(stack, NAME);
+    let password_file = password_file(stack)?;
     let password = read_or_create(&password_file, random_password)?;
     // The image's server runs under an account that could not read a file of ours.
     let secrets = vec![("RABBITMQ_DEFAULT_USER", USER.to_owned()), ("RABBITMQ_DEFAULT_PASS", password)];
     let container = Container { image: IMAGE, port: Some(5672), secrets, ..Container::default() };
     let port = docker::run(stack, &name, &container).await?;
-    until(WHAT, Waited::Container(&name), || speaks_amqp(port)).await?;
-    let variables = variables(port, &password_file);
-    Ok(Started { part: Part::Container(name), record: record(port), variables })
+    super::container(WHAT, name, (record(port), variables(port, &password_file))).await
 }
 
 fn record(port: u16) -> PartRecord {
-    PartRecord {
-        name: "rabbitmq".into(),
-        address: format!("127.0.0.1:{port}"),
-        note: "events between the services".into(),
-        proc: None,
-        log: None,
-    }
+    super::record(NAME, format!("127.0.0.1:{port}"), "events between the services")
 }
 
 fn variables(port: u16, password_file: &Path) -> Variables {
@@ -107,9 +102,9 @@ fn variables(port: u16, password_file: &Path) -> Variables {
 }
 
 /// Whether the protocol's header gets an answer.
-async fn speaks_amqp(port: u16) -> bool {
+pub(super) async fn speaks_amqp(address: SocketAddr) -> bool {
     let ask = async {
-        let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
         stream.read_u8().await
     };

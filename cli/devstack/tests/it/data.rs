@@ -8,7 +8,7 @@ use tokio_postgres::NoTls;
 use crate::bench::{Bench, service};
 use shop_devstack::events::{Event, Events};
 
-fn nobody_listens() -> Events {
+pub(crate) fn nobody_listens() -> Events {
     Events::to(tokio::sync::mpsc::unbounded_channel().0)
 }
 

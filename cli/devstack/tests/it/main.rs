@@ -7,6 +7,7 @@ mod data;
 mod failures;
 mod mailbox;
 mod orphans;
+mod parts;
 mod postgres;
 mod process;
 mod redis;

@@ -1,5 +1,6 @@
 //! `shopctl dev status`: what runs of the stack.
 use serde::Serialize;
+use shop_devstack::Healths;
 use shop_devstack::record::{Record, ReplicaState};
 
 use super::{failure, table};
@@ -23,6 +24,8 @@ struct Answer<'a> {
     folder: &'a std::path::Path,
     /// Replicas that say they are ready and do not answer now: `<service>-<index>`.
     silent: Vec<String>,
+    /// How `postgres` and the parts do, each asked now.
+    health: Healths,
     #[serde(flatten)]
     record: Option<&'a Record>,
 }
@@ -31,9 +34,9 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
     let stack = super::stack(context)?;
     let record = stack.record().map_err(failure::of)?;
     let up = stack.is_held().map_err(failure::of)?;
-    let silent = match &record {
-        Some(record) if up => silent(record).await,
-        _ => Vec::new(),
+    let (silent, health) = match &record {
+        Some(record) if up => tokio::join!(silent(record), shop_devstack::ask(record)),
+        _ => Default::default(),
     };
     let paint = ui.paint();
     let mut lines = Vec::new();
@@ -45,7 +48,7 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
                 paint.strong(stack.name()),
                 paint.faint(stack.path("").display())
             ));
-            lines.extend(table::rows(record, paint));
+            lines.extend(table::rows(record, &health, paint));
             lines.extend(silent.iter().map(|name| format!("{} {name} does not answer", paint.warning("!"))));
         }
         Some(record) => {
@@ -56,8 +59,14 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
         }
         None => lines.push(format!("{} is not up; `shopctl dev up` starts it", stack.name())),
     }
-    let answer =
-        Answer { up, name: stack.name(), folder: stack.folder().path(), silent, record: record.as_ref() };
+    let answer = Answer {
+        up,
+        name: stack.name(),
+        folder: stack.folder().path(),
+        silent,
+        health,
+        record: record.as_ref(),
+    };
     ui.data(&answer, lines.join("\n"))?;
     Ok(Exit::Done)
 }

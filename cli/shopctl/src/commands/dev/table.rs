@@ -1,11 +1,12 @@
 //! How a stack looks as text: the table of what runs, and what to try next. Must not print.
-use shop_devstack::record::{PartRecord, PostgresRecord, Record, ReplicaRecord, ReplicaState};
+use shop_devstack::record::{POSTGRES, PartRecord, PostgresRecord, Record, ReplicaRecord, ReplicaState};
+use shop_devstack::{Health, Healths};
 use time::OffsetDateTime;
 
 use crate::ui::Paint;
 
-/// One line each: services with their replicas, then PostgreSQL and the other parts.
-pub(super) fn rows(record: &Record, paint: Paint) -> Vec<String> {
+/// One line each: services with their replicas, then PostgreSQL and the other parts, which do as `healths` says.
+pub(super) fn rows(record: &Record, healths: &Healths, paint: Paint) -> Vec<String> {
     let replicas = || {
         let of = |service: &'_ shop_devstack::record::ServiceRecord| -> Vec<(String, ReplicaRecord)> {
             let many = service.replicas.len() > 1;
@@ -18,17 +19,19 @@ pub(super) fn rows(record: &Record, paint: Paint) -> Vec<String> {
         record.services.iter().flat_map(of)
     };
     let names = replicas().map(|(name, _)| name.len()).chain(record.parts.iter().map(|part| part.name.len()));
-    let width = names.chain(["postgres".len()]).max().unwrap_or_default();
+    let width = names.chain([POSTGRES.len()]).max().unwrap_or_default();
     let mut rows: Vec<String> =
         replicas().map(|(name, replica)| replica_row(&name, &replica, width, paint)).collect();
-    rows.extend(record.postgres.as_ref().map(|postgres| postgres_row(postgres, width, paint)));
-    rows.extend(record.parts.iter().map(|part| part_row(part, width, paint)));
+    let health = |name: &str| healths.get(name).copied().unwrap_or(Health::NotAnswering);
+    let postgres = record.postgres.as_ref();
+    rows.extend(postgres.map(|postgres| postgres_row(postgres, health(POSTGRES), width, paint)));
+    rows.extend(record.parts.iter().map(|part| part_row(part, health(&part.name), width, paint)));
     rows
 }
 
 /// Accounts named at the start; `status --output json` has all.
 const ACCOUNTS: usize = 4;
-const STATE: usize = 12;
+const STATE: usize = 13;
 const ADDRESS: usize = 23;
 
 fn replica_row(name: &str, replica: &ReplicaRecord, width: usize, paint: Paint) -> String {
@@ -51,21 +54,33 @@ fn replica_row(name: &str, replica: &ReplicaRecord, width: usize, paint: Paint) 
     format!("{mark} {}  {state}  {:ADDRESS$}  {facts}", paint.strong(format!("{name:width$}")), replica.url)
 }
 
-fn postgres_row(postgres: &PostgresRecord, width: usize, paint: Paint) -> String {
-    let name = paint.strong(format!("{:width$}", "postgres"));
-    let state = paint.good(format!("{:STATE$}", "ready"));
-    let facts = paint.faint(format!("{}: {}", postgres.version, postgres.why));
-    format!("{} {name}  {state}  {:ADDRESS$}  {facts}", paint.good("●"), postgres.address)
+fn postgres_row(postgres: &PostgresRecord, health: Health, width: usize, paint: Paint) -> String {
+    let facts = format!("{}: {}", postgres.version, postgres.why);
+    part_like((POSTGRES, &postgres.address), health, (facts, postgres.restarts), width, paint)
 }
 
-fn part_row(part: &PartRecord, width: usize, paint: Paint) -> String {
-    let is_there = part.proc.is_none_or(shop_devstack::process::Proc::is_alive);
-    let (mark, state) = match is_there {
-        true => (paint.good("●"), paint.good(format!("{:STATE$}", "ready"))),
-        false => (paint.bad("✗"), paint.bad(format!("{:STATE$}", "gone"))),
+fn part_row(part: &PartRecord, health: Health, width: usize, paint: Paint) -> String {
+    part_like((&part.name, &part.address), health, (part.note.clone(), part.restarts), width, paint)
+}
+
+fn part_like(
+    (name, address): (&str, &str),
+    health: Health,
+    (mut facts, restarts): (String, u32),
+    width: usize,
+    paint: Paint,
+) -> String {
+    let state = format!("{:STATE$}", health.word());
+    let (mark, state) = match health {
+        Health::Ready => (paint.good("●"), paint.good(state)),
+        Health::BackingOff | Health::NotAnswering => (paint.warning("●"), paint.warning(state)),
+        Health::Gone | Health::GivenUp => (paint.bad("✗"), paint.bad(state)),
     };
-    let name = paint.strong(format!("{:width$}", part.name));
-    format!("{mark} {name}  {state}  {:ADDRESS$}  {}", part.address, paint.faint(&part.note))
+    if restarts > 0 {
+        facts.push_str(&format!(", restarts: {restarts}"));
+    }
+    let name = paint.strong(format!("{name:width$}"));
+    format!("{mark} {name}  {state}  {address:ADDRESS$}  {}", paint.faint(facts))
 }
 
 /// What to do with a stack that has just come up.

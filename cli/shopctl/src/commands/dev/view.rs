@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use shop_devstack::events::{Event, Phase};
-use shop_devstack::record::{Record, ReplicaRecord, ReplicaState};
+use shop_devstack::record::{PartState, Record, ReplicaRecord, ReplicaState};
 
 use super::table;
 use crate::error::CommandError;
@@ -69,6 +69,13 @@ impl View {
             Event::Crashed { service, index, status, lines, retry_ms } => {
                 self.crashed(&format!("{service}-{index}"), &status, &lines, retry_ms);
             }
+            Event::Part { part, state, proc, restarts, text, lines } => {
+                if let Some(record) = &mut self.record {
+                    record.note_part(&part, state, proc, restarts);
+                }
+                self.part(&part, state, &text, &lines);
+                self.refresh();
+            }
             Event::Changed { path, services } => {
                 self.ui.status(format!("{} changed: building {}", path.display(), services.join(", ")));
             }
@@ -106,7 +113,7 @@ impl View {
 
     fn refresh(&self) {
         let Some(record) = &self.record else { return };
-        let rows = table::rows(record, self.ui.status_paint());
+        let rows = table::rows(record, &shop_devstack::noted(record), self.ui.status_paint());
         // The first standing row is a gap above the table.
         for (row, text) in self.table.iter().skip(1).zip(rows) {
             row.show(text);
@@ -178,9 +185,25 @@ impl View {
         let next =
             retry_ms.map(|ms| format!("; starts again in {:.1} s", ms as f64 / 1000.0)).unwrap_or_default();
         self.ui.warn(format!("{name} ended: {status}{next}"));
-        let paint = self.ui.status_paint();
+        self.last_lines(lines);
+    }
+
+    fn part(&self, part: &str, state: PartState, text: &str, lines: &[String]) {
+        match state {
+            PartState::Ready => self.ui.status(format!("{} {part} {text}", self.ui.status_paint().good("✓"))),
+            PartState::BackingOff | PartState::GivenUp => self.ui.warn(format!("{part} {text}")),
+        }
+        self.last_lines(lines);
+        if state == PartState::GivenUp {
+            self.ui.hint(format!(
+                "the rest goes on; read `shopctl dev logs {part}`, then start the stack again"
+            ));
+        }
+    }
+
+    fn last_lines(&self, lines: &[String]) {
         for line in lines {
-            self.ui.status(format!("  {} {line}", paint.faint("│")));
+            self.ui.status(format!("  {} {line}", self.ui.status_paint().faint("│")));
         }
     }
 
@@ -188,7 +211,7 @@ impl View {
         let paint = self.ui.status_paint();
         let took = paint.faint(format!("({:.1} s)", took_ms as f64 / 1000.0));
         self.ui.status(format!("\n{} {} is up {took}\n", paint.good("✓"), paint.strong(&record.stack)));
-        let rows = table::rows(&record, paint);
+        let rows = table::rows(&record, &shop_devstack::noted(&record), paint);
         // On a terminal the table stands below everything else and follows what happens.
         let stands = self.ui.progress().is_live() && !self.is_detached;
         if !stands {
