@@ -24,7 +24,7 @@ pub struct KitConfig {
     #[arg(long, env = "ADDR_FILE", value_name = "FILE")]
     pub addr_file: Option<PathBuf>,
     /// Name of the environment, for logs
-    #[arg(long, env = "SHOP_ENV", default_value = "dev", value_name = "NAME")]
+    #[arg(long, env = "SHOP_ENV", default_value = "dev", value_parser = filled("SHOP_ENV"), value_name = "NAME")]
     pub shop_env: String,
     /// Require verified TLS to every dependency
     #[arg(long, env = "PROTECTED", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
@@ -56,10 +56,10 @@ pub struct KitConfig {
 #[derive(Debug, Clone, clap::Args)]
 pub struct TokenConfig {
     /// `iss` of access tokens
-    #[arg(long, env = "ISSUER", default_value = "https://shop.example", value_name = "URL")]
+    #[arg(long, env = "ISSUER", default_value = "https://shop.example", value_parser = filled("ISSUER"), value_name = "URL")]
     pub issuer: String,
     /// `aud` of access tokens
-    #[arg(long, env = "AUDIENCE", default_value = "shop", value_name = "NAME")]
+    #[arg(long, env = "AUDIENCE", default_value = "shop", value_parser = filled("AUDIENCE"), value_name = "NAME")]
     pub audience: String,
     /// Where the issuer publishes its public keys
     #[arg(long, env = "JWKS_URL", value_name = "URL")]
@@ -126,6 +126,14 @@ pub struct LogConfig {
 
 pub(crate) fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_millis)
+}
+
+/// A text that must not be empty: a variable that is set to nothing is a mistake of a template, and no wish.
+fn filled(name: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
+    move |text| match text.trim() {
+        "" => Err(format!("{name} is empty: give it a value, or leave it unset for its default")),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// A quota as configuration writes it: `6000/60`, or `off`.
@@ -208,6 +216,29 @@ mod tests {
         for bad in ["10.0.0.0/33", "fd00::/129", "10.0.0/8", "", "10.0.0.0/x"] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_setting_that_is_needed_is_not_empty() {
+        #[derive(Debug, clap::Parser)]
+        struct Arguments {
+            #[command(flatten)]
+            kit: KitConfig,
+        }
+        let parse = |argument: &str| <Arguments as clap::Parser>::try_parse_from(["test", argument]);
+        for (flag, variable) in
+            [("--issuer", "ISSUER"), ("--audience", "AUDIENCE"), ("--shop-env", "SHOP_ENV")]
+        {
+            for empty in ["", " "] {
+                let error = parse(&format!("{flag}={empty}")).unwrap_err();
+                assert_eq!(error.exit_code(), 2);
+                assert!(
+                    error.to_string().contains(&format!("{variable} is empty: give it a value")),
+                    "{error}"
+                );
+            }
+        }
+        assert_eq!(parse("--issuer=https://a.test").unwrap().kit.tokens.issuer, "https://a.test");
     }
 
     #[test]
