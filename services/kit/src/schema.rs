@@ -3,6 +3,7 @@
 //! their own versions (decision 0011). It never goes back to an older schema.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Connection, PgConnection, PgPool, SqlSafeStr};
@@ -51,6 +52,16 @@ pub enum SchemaError {
     /// A migration failed or was edited after it had been applied.
     #[error("migrating the {0} schema failed: {1}")]
     Migration(&'static str, #[source] sqlx::migrate::MigrateError),
+    /// Migrating as a user who only serves.
+    #[error(
+        "the role \"{role}\" may not change the schema: let `migrate` connect as {owner}, by MIGRATE_DATABASE_URL and MIGRATE_DATABASE_PASSWORD_FILE"
+    )]
+    Forbidden {
+        /// Who tried.
+        role: String,
+        /// Who may, as far as the database tells.
+        owner: String,
+    },
     /// The database could not be asked.
     #[error("the database could not be asked for its schema: {0}")]
     Database(#[from] sqlx::Error),
@@ -98,12 +109,50 @@ pub const KIT_MIGRATIONS: [(&str, &str); 6] = [
 /// [`SchemaError`]; a failed migration leaves the database as it was before that migration.
 pub async fn migrate(target: &Target, serve: Option<&str>, schema: Schema) -> Result<Migrated, SchemaError> {
     let mut connection = target.migrate_connection().await?;
-    let migrated = migrate_on(&mut connection, schema).await?;
-    if let Some(serve) = serve.filter(|user| *user != target.user()) {
-        grant(&mut connection, serve).await?;
+    let serve = serve.filter(|user| *user != target.user());
+    match migrate_and_grant(&mut connection, serve, schema).await {
+        Err(error) if lacks_rights(&error) => {
+            let owner = owner(&mut connection).await.unwrap_or_else(|| "the role that owns it".to_owned());
+            Err(SchemaError::Forbidden { role: target.user().to_owned(), owner })
+        }
+        done => {
+            connection.close().await?;
+            done
+        }
     }
-    connection.close().await?;
+}
+
+async fn migrate_and_grant(
+    connection: &mut PgConnection,
+    serve: Option<&str>,
+    schema: Schema,
+) -> Result<Migrated, SchemaError> {
+    let migrated = migrate_on(connection, schema).await?;
+    if let Some(serve) = serve {
+        grant(connection, serve).await?;
+    }
     Ok(migrated)
+}
+
+/// Whether PostgreSQL refused because of who asked (`insufficient_privilege`).
+fn lacks_rights(error: &SchemaError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let told = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        if told.and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "42501") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Whose kit's tables are; `None` when there are none yet, or nobody says.
+async fn owner(connection: &mut PgConnection) -> Option<String> {
+    let asked =
+        sqlx::query_scalar("SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'kit'");
+    let owner: Option<String> = asked.fetch_optional(connection).await.ok()?;
+    owner.map(|owner| format!("\"{owner}\""))
 }
 
 /// As [`migrate`] on a connection that is already open, without granting anything. For templates of tests.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use shop_kit::boot::BootError;
+use shop_kit::db::DbConfig;
 use shop_kit::schema::{Migrated, Schema, SchemaError, check, migrate, migrate_on};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Executor, SqlSafeStr};
@@ -148,6 +150,40 @@ async fn the_serving_user_works_with_rows_and_alters_nothing() {
         assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{denied}: {error}");
     }
     admin.execute("RESET ROLE").await.unwrap();
+    let gone = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+    admin.execute(sqlx::AssertSqlSafe(gone)).await.unwrap();
+}
+
+#[tokio::test]
+async fn migrating_as_the_serving_user_says_who_may() {
+    let fresh = Fresh::empty().await;
+    let mut admin = fresh.connection().await;
+    let role = format!("weak_{}", fresh.name);
+    admin.execute(sqlx::AssertSqlSafe(format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"))).await.unwrap();
+    let owner = fresh.config().migrate_target("test", false).unwrap();
+    let mut url: url::Url = fresh.config().database_url.unwrap().parse().unwrap();
+    url.set_username(&role).unwrap();
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), "x").unwrap();
+    let weak = DbConfig {
+        database_url: Some(url.into()),
+        database_password_file: Some(password.path().into()),
+        ..fresh.config()
+    };
+    let weak = weak.migrate_target("test", false).unwrap();
+
+    let nothing_there = migrate(&weak, None, service(1, 1)).await.unwrap_err();
+    migrate(&owner, Some(&role), service(1, 1)).await.unwrap();
+    let nothing_to_do = migrate(&weak, None, service(1, 1)).await.unwrap_err();
+    let something_to_do = migrate(&weak, None, service(2, 1)).await.unwrap_err();
+    for error in [&nothing_there, &nothing_to_do, &something_to_do] {
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("the role \"{role}\" may not change the schema: ")), "{text}");
+        assert!(text.contains("MIGRATE_DATABASE_URL") && !text.contains("line"), "{text}");
+    }
+    let named = format!("connect as \"{}\"", owner.user());
+    assert!(something_to_do.to_string().contains(&named), "{something_to_do}");
+    assert_eq!(BootError::from(something_to_do).exit(), 2);
     let gone = format!("DROP OWNED BY {role}; DROP ROLE {role}");
     admin.execute(sqlx::AssertSqlSafe(gone)).await.unwrap();
 }
