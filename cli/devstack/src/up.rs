@@ -106,6 +106,10 @@ async fn supervise(
         mark: stack.services(),
         colors: options.colors,
     };
+    let watch = match options.watch {
+        true => Some(Watch::new(stack, options, build.clone()).await?),
+        false => None,
+    };
     let (programs, databases) = tokio::try_join!(
         build.run(board.events()),
         prepare(stack, options, &plan, board, server_before, running)
@@ -124,8 +128,8 @@ async fn supervise(
     } else {
         board.events().say(Event::NotReady { services: not_ready });
     }
-    if options.watch {
-        return Watch::new(stack, options, build).await?.run(&ready, board, &running.fleet).await;
+    if let Some(watch) = watch {
+        return watch.run(&ready, board, &running.fleet).await;
     }
     std::future::pending().await
 }

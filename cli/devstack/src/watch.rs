@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::{EventKind, RecursiveMode, Watcher as _};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use serde::Deserialize;
 use tokio::process::Command;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -22,10 +22,13 @@ use crate::trouble::{Result, Trouble};
 /// An editor writes a file in several steps, a checkout writes many files.
 const QUIET: Duration = Duration::from_millis(150);
 
-/// Which folders concern which packages.
+/// Which folders concern which packages, and what has changed there since it was made.
 #[derive(Debug)]
 pub(crate) struct Watch {
     build: Build,
+    changes: UnboundedReceiver<notify::Event>,
+    /// Dropped, it hears nothing more.
+    _watcher: RecommendedWatcher,
     /// The longest folder that holds a changed file decides.
     folders: BTreeMap<PathBuf, BTreeSet<String>>,
 }
@@ -50,7 +53,8 @@ struct Dependency {
 }
 
 impl Watch {
-    /// Asks cargo which crates the services consist of.
+    /// Asks cargo which crates the services consist of, and listens from then on: made before the first build, it
+    /// misses no change that this build has not seen.
     pub(crate) async fn new(stack: &Stack, options: &UpOptions, build: Build) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
@@ -63,40 +67,38 @@ impl Watch {
         let metadata: Metadata = serde_json::from_slice(&output.stdout)
             .map_err(|error| Trouble::Environment(format!("cargo metadata: {error}")))?;
         let packages = options.services.iter().map(|service| service.package.as_str());
-        Ok(Self { build, folders: folders(&metadata, packages) })
-    }
-
-    /// Builds and restarts until it is dropped.
-    pub(crate) async fn run(mut self, ready: &Ready<'_>, board: &Board, fleet: &Fleet) -> Result<()> {
-        let (sender, mut changes) = unbounded_channel();
+        let folders = folders(&metadata, packages);
+        let (sender, changes) = unbounded_channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if let Ok(event) = event {
                 let _unheard = sender.send(event);
             }
         })
         .map_err(|error| unwatchable(&error))?;
-        for folder in self.folders.keys() {
+        for folder in folders.keys() {
             watcher.watch(folder, RecursiveMode::Recursive).map_err(|error| unwatchable(&error))?;
         }
+        Ok(Self { build, changes, _watcher: watcher, folders })
+    }
+
+    /// Builds and restarts until it is dropped.
+    pub(crate) async fn run(mut self, ready: &Ready<'_>, board: &Board, fleet: &Fleet) -> Result<()> {
         board.events().step("watch", "").done(format!("{} crates", self.folders.len()));
         loop {
-            let Some((path, packages)) = self.next_change(&mut changes).await else { return Ok(()) };
+            let Some((path, packages)) = self.next_change().await else { return Ok(()) };
             self.apply(path, packages, ready, board, fleet).await;
         }
     }
 
     /// The packages that the changes of the next moment concern.
-    async fn next_change(
-        &self,
-        changes: &mut UnboundedReceiver<notify::Event>,
-    ) -> Option<(PathBuf, BTreeSet<String>)> {
+    async fn next_change(&mut self) -> Option<(PathBuf, BTreeSet<String>)> {
         let mut paths: Vec<PathBuf> = Vec::new();
         let mut packages = BTreeSet::new();
         loop {
             let event = if paths.is_empty() {
-                changes.recv().await?
+                self.changes.recv().await?
             } else {
-                match tokio::time::timeout(QUIET, changes.recv()).await {
+                match tokio::time::timeout(QUIET, self.changes.recv()).await {
                     Ok(event) => event?,
                     Err(_quiet) => {
                         // An editor's temporary file is gone by now.

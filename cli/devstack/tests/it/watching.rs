@@ -40,3 +40,25 @@ async fn a_change_restarts_its_service_and_no_other() {
     assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
     assert_eq!(bench.living(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_before_the_stack_is_up_is_not_missed() {
+    let bench = Bench::new(&["tiny"]);
+    std::fs::write(bench.file("hang"), "").unwrap();
+    let mut options = bench.options(vec![service("tiny", &[], false)]);
+    options.watch = true;
+    let mut running = bench.up(options);
+    let started = |event: &Event| matches!(event, Event::Replica { .. }).then_some(());
+    running.until(started).await;
+    // Built already, and not ready before the file is gone.
+    let source = bench.file("tiny/src/main.rs");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("\"one\"", "\"two\"")).unwrap();
+    std::fs::remove_file(bench.file("hang")).unwrap();
+    let url = bench.record().services[0].replicas[0].url.clone();
+    eventually("the new build answers", async || {
+        get(&url, "/").await.is_some_and(|answer| answer.starts_with("two "))
+    })
+    .await;
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+}
