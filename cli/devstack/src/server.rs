@@ -47,13 +47,22 @@ pub struct ServerSpec {
 }
 
 impl ServerSpec {
-    /// Fails on a URL that is none, holds a password, or is of another machine and not confirmed. Connects to nothing.
+    /// Fails on a URL that is none, holds a password, or is of another machine and not confirmed, and on a password
+    /// that cannot be read. Connects to nothing.
     pub(crate) fn check(&self) -> Result<()> {
         let Some(url) = &self.url else { return Ok(()) };
         let url = parse(url)?;
         let database = database_of(&url).to_owned();
         if !is_loopback(&url) && self.confirm.as_deref() != Some(database.as_str()) {
             return Err(Trouble::Unconfirmed { address: address(&url), database });
+        }
+        if let Some(file) = &self.password_file {
+            let reason = |error: std::io::Error| error.to_string();
+            let unreadable = |reason| Trouble::PasswordFile { file: file.clone(), reason };
+            std::fs::File::open(file)
+                .and_then(std::io::read_to_string)
+                .map_err(reason)
+                .map_err(unreadable)?;
         }
         Ok(())
     }

@@ -44,6 +44,9 @@ pub enum Trouble {
     /// A server that is not on this machine needs the database's name typed.
     #[error("{address} is not this machine: confirm with the name of its database")]
     Unconfirmed { address: String, database: String },
+    /// The password that goes with the URL cannot be had.
+    #[error("the password file {} cannot be read: {reason}", .file.display())]
+    PasswordFile { file: PathBuf, reason: String },
     /// The compiler said no; its words went out as events.
     #[error("the build of {packages} failed")]
     Build { packages: String },
@@ -90,6 +93,11 @@ impl Trouble {
                 "give a server of its own with --database-url, or drop that database yourself".into()
             }
             Self::Unconfirmed { database, .. } => format!("give --confirm {database}"),
+            Self::PasswordFile { .. } => {
+                "name a file that holds the password and that you can read, with --database-password-file or \
+                 DATABASE_PASSWORD_FILE"
+                    .into()
+            }
             Self::Build { .. } => "mend what the compiler names above, then run it again".into(),
             Self::Command { code: Some(2), .. } => {
                 "its sentence above says what it cannot live on; `shopctl dev reset` starts with an empty database"

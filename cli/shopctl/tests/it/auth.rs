@@ -258,6 +258,10 @@ fn a_token_file_wins() {
         fs::write(&token, text).expect("written");
         assert_eq!(with_file(&["status"]).code, expected, "{text:?}");
     }
+    fs::write(&token, "stale").expect("written");
+    let stale = with_file(&["status"]).stderr;
+    let hint = "put a new token into ci-token, or unset SHOPCTL_TOKEN_FILE";
+    assert!(stale.contains(hint) && !stale.contains("auth login"), "{stale}");
     assert!(desk.issuer.has_session(), "the kept session was touched");
 }
 

@@ -2,6 +2,7 @@
 use shop_api::Code;
 use shop_client::ClientError;
 
+use super::TOKEN_FILE;
 use crate::error::CommandError;
 use crate::exit::Exit;
 
@@ -30,4 +31,14 @@ pub(super) fn of(error: &ClientError, environment: &str) -> CommandError {
             _ => new(Exit::Unexpected),
         },
     }
+}
+
+/// The same for a call with the token of a file: signing in changes nothing as long as the file is named.
+pub(super) fn of_token_file(error: &ClientError, environment: &str, file: &str) -> CommandError {
+    let failed = of(error, environment);
+    if !error.is_unauthorised() {
+        return failed;
+    }
+    let hint = format!("put a new token into {file}, or unset {TOKEN_FILE} to use your own session");
+    CommandError { hints: vec![hint], ..failed }
 }

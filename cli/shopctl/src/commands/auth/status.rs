@@ -45,7 +45,12 @@ pub(crate) async fn run(args: &StatusArgs, context: &Context, ui: &mut Ui) -> Re
         Ok(account) => (Some(account.email), account.roles),
         // A service has a token and no account.
         Err(ClientError::Problem(problem)) if problem.status == 403 && given.is_some() => (None, Vec::new()),
-        Err(error) => return Err(failure::of(&error, &place.environment)),
+        Err(error) => {
+            return Err(match &given {
+                Some(file) => failure::of_token_file(&error, &place.environment, file),
+                None => failure::of(&error, &place.environment),
+            });
+        }
     };
     // Read after the call, which may have renewed it.
     let (session_until, keeper) = match given {

@@ -9,7 +9,10 @@ use crate::exit::Exit;
 pub(super) fn of(trouble: Trouble) -> CommandError {
     let kind = match &trouble {
         Trouble::Held { .. } => Exit::LockBusy,
-        Trouble::NoSuchService { .. } | Trouble::Usage(_) | Trouble::Unconfirmed { .. } => Exit::Usage,
+        Trouble::NoSuchService { .. }
+        | Trouble::Usage(_)
+        | Trouble::Unconfirmed { .. }
+        | Trouble::PasswordFile { .. } => Exit::Usage,
         // The service said that its configuration or its schema is wrong, with the same number.
         Trouble::Command { code: Some(2), .. } => Exit::Usage,
         Trouble::Unmarked { .. } => Exit::GateRefused,
