@@ -115,6 +115,7 @@ fn a_stack_in_the_background_is_found_again_after_its_supervisor_was_killed() {
         (&status["up"], &status["ready"], &status["silent"]),
         (&true.into(), &true.into(), &serde_json::json!([]))
     );
+    assert_eq!(status["health"], serde_json::json!({ "mail": "ready", "postgres": "ready" }));
     assert!(status["services"][0]["replicas"][0]["url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
 
     let second = checkout.run(&["up"]);
@@ -133,6 +134,8 @@ fn a_stack_in_the_background_is_found_again_after_its_supervisor_was_killed() {
     }
     let killed = checkout.run(&["status"]);
     assert!(killed.stdout.contains("was killed; what it left behind"), "{}", killed.stdout);
+    let database: Proc = serde_json::from_value(status["postgres"]["proc"].clone()).unwrap();
+    assert!(killed.stdout.contains(&format!("pid {}  ", database.pid)), "{}", killed.stdout);
     let again = checkout.run(&["up", "--detach"]);
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert!(again.stderr.contains("adopted"), "the database server: {}", again.stderr);
@@ -193,6 +196,11 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
     fails(&theirs, 2, &["db.invalid:5432 is not this machine", "--confirm shop"]);
     fails(&["up", "--database-url", "postgres://shop:secret@127.0.0.1/shop"], 2, &["DATABASE_PASSWORD_FILE"]);
     fails(&["up", "--database-url", "postgres://shop@127.0.0.1:1/shop"], 9, &["127.0.0.1:1 cannot be used"]);
+
+    let no_password =
+        ["--database-url", "postgres://shop@127.0.0.1:1/shop", "--database-password-file", "/nonexistent"];
+    let words = ["/nonexistent cannot be read: No such file", "hint: name a file that holds the password"];
+    fails(&[&["up"], no_password.as_slice()].concat(), 2, &words);
 
     let platform = std::fs::read_to_string(checkout.world.path("work/shop.toml")).unwrap();
     let port = platform.lines().find_map(|line| line.strip_prefix("port = ")).unwrap();

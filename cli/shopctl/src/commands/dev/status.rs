@@ -53,8 +53,7 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
         }
         Some(record) => {
             lines.push(format!("the supervisor of {} was killed; what it left behind:", stack.name()));
-            let left = record.procs().into_iter().filter(|proc| proc.is_alive());
-            lines.extend(left.map(|proc| format!("  pid {}  {}", proc.pid, proc.command_line().join(" "))));
+            lines.extend(left_behind(record));
             lines.push("`shopctl dev up` goes on from there, `shopctl dev down` ends it".to_owned());
         }
         None => lines.push(format!("{} is not up; `shopctl dev up` starts it", stack.name())),
@@ -69,6 +68,13 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
     };
     ui.data(&answer, lines.join("\n"))?;
     Ok(Exit::Done)
+}
+
+/// A line for each process that lives on: services and parts, then the database server.
+fn left_behind(record: &Record) -> Vec<String> {
+    let server = record.postgres.as_ref().and_then(|postgres| postgres.proc);
+    let left = record.procs().into_iter().chain(server).filter(|proc| proc.is_alive());
+    left.map(|proc| format!("  pid {}  {}", proc.pid, proc.command_line().join(" "))).collect()
 }
 
 /// Asks every replica that should be ready.
