@@ -92,6 +92,20 @@ async fn a_flood_of_invented_keys_asks_the_issuer_once() {
     assert!(verifier.verify(&real.sign(&good())).await.is_ok());
 }
 
+/// Else a key would live on under any other name after it was withdrawn.
+#[tokio::test]
+async fn a_key_counts_under_its_own_id_only() {
+    let real = Signer::new("real");
+    let issuer = Issuer::with(&[&real]).await;
+    let client = issuer.client(Duration::ZERO);
+    let verifier = verifier(&client);
+    assert!(verifier.verify(&real.sign(&good())).await.is_ok());
+    let mut renamed = real.clone();
+    renamed.kid = "invented";
+    assert!(client.key(renamed.kid).await.unwrap().is_none());
+    assert_eq!(verifier.verify(&renamed.sign(&good())).await.unwrap_err().kind(), Code::InvalidToken);
+}
+
 #[tokio::test]
 async fn known_keys_outlive_the_issuer() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
