@@ -1,5 +1,6 @@
 //! Everything that reaches the terminal: data to stdout; status, warnings, errors and progress to stderr.
 //! The only module that prints, and nothing passes it without the redaction layer. Must not know any command.
+mod called;
 mod failure;
 mod paint;
 mod progress;
@@ -11,6 +12,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+pub(crate) use self::called::{as_typed, program};
 pub(crate) use self::paint::Paint;
 pub(crate) use self::progress::{Progress, Standing, Task};
 pub(crate) use self::redact::Redactor;
@@ -81,15 +83,15 @@ impl Ui {
 
     /// What is happening or has happened, for the person who waits.
     pub(crate) fn status(&self, text: impl AsRef<str>) {
-        self.progress.line(text.as_ref());
+        self.progress.line(&as_typed(text.as_ref()));
     }
 
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
-        self.progress.line(&format!("{} {}", self.err.warning("warning:"), text.as_ref()));
+        self.progress.line(&format!("{} {}", self.err.warning("warning:"), as_typed(text.as_ref())));
     }
 
     pub(crate) fn hint(&self, text: impl AsRef<str>) {
-        self.progress.line(&format!("{} {}", self.err.hint("hint:"), text.as_ref()));
+        self.progress.line(&format!("{} {}", self.err.hint("hint:"), as_typed(text.as_ref())));
     }
 
     /// Says why the command stopped and answers its exit. In JSON the error is the document, if none was written.

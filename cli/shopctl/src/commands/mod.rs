@@ -1,4 +1,5 @@
-//! The command tree: one file a leaf command, one folder a noun. Holds the enum and the match, nothing else.
+//! The command tree: one file a leaf command, one folder a noun. Holds the enum and the match, and
+//! what several commands must agree on.
 mod auth;
 mod completions;
 mod config;
@@ -11,6 +12,9 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::ui::Ui;
+
+/// The service that people sign in at.
+pub(crate) const ISSUER: &str = "user-management";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

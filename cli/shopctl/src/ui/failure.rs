@@ -5,7 +5,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 use shop_platform::Problems;
 
-use super::{Paint, REPORT_AT};
+use super::{Paint, REPORT_AT, as_typed};
 use crate::error::CommandError;
 use crate::exit::Exit;
 
@@ -22,7 +22,7 @@ pub(super) fn text(error: &CommandError, paint: Paint) -> String {
         }
     }
     for hint in &error.hints {
-        line(&mut text, &paint.hint("hint:"), hint);
+        line(&mut text, &paint.hint("hint:"), &as_typed(hint));
     }
     if error.kind == Exit::Unexpected {
         line(&mut text, &paint.hint("hint:"), &format!("if this looks like a bug, report it at {REPORT_AT}"));
@@ -70,7 +70,7 @@ pub(super) fn document(error: &CommandError) -> impl Serialize {
             code: error.kind.code(),
             message: error.message.clone(),
             causes: if problems.is_some() { Vec::new() } else { error.causes() },
-            hints: error.hints.clone(),
+            hints: error.hints.iter().map(|hint| as_typed(hint)).collect(),
             problems: places,
         },
     }

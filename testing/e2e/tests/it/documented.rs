@@ -102,6 +102,10 @@ fn documented_commands_work_beside_a_stack_that_leaves_nothing_behind() {
     assert!(!foreground.is_empty(), "no document starts the platform");
     let mut stack = shell.start(&foreground[0].command);
     stack.wait_for("What to try next", FIRST_BUILD);
+    let printed = stack.printed();
+    let log_in = printed.lines().find(|line| line.contains("/auth/login")).expect("it prints a log-in");
+    let answer = String::from_utf8(shell.run(log_in).stdout).unwrap();
+    assert!(answer.contains("\"access_token\""), "`{log_in}` answers {answer}");
     for one in &all {
         match how(one) {
             Some(How::Run) => check(&shell, one, &one.command, "run as it stands"),

@@ -12,14 +12,11 @@ use time::OffsetDateTime;
 
 use self::session::Signed;
 use self::store::Store;
-use super::dev;
+use super::{ISSUER, dev};
 use crate::context::Context;
 use crate::error::{CommandError, OrExit as _};
 use crate::exit::Exit;
 use crate::ui::Ui;
-
-/// The service that people sign in at.
-const ISSUER: &str = "user-management";
 
 /// Names a file with an access token that is used instead of what `login` keeps: for pipelines.
 const TOKEN_FILE: &str = "SHOPCTL_TOKEN_FILE";

@@ -7,7 +7,7 @@ use super::{failure, table};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::ui::Ui;
+use crate::ui::{Ui, as_typed};
 
 /// Show what runs, and where
 ///
@@ -66,7 +66,7 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
         health,
         record: record.as_ref(),
     };
-    ui.data(&answer, lines.join("\n"))?;
+    ui.data(&answer, as_typed(&lines.join("\n")))?;
     Ok(Exit::Done)
 }
 

@@ -1,9 +1,14 @@
 //! How a stack looks as text: the table of what runs, and what to try next. Must not print.
-use shop_devstack::record::{POSTGRES, PartRecord, PostgresRecord, Record, ReplicaRecord, ReplicaState};
+use std::path::Path;
+
+use shop_devstack::record::{
+    Accounts, POSTGRES, PartRecord, PostgresRecord, Record, ReplicaRecord, ReplicaState,
+};
 use shop_devstack::{Health, Healths};
 use time::OffsetDateTime;
 
-use crate::ui::Paint;
+use crate::commands::ISSUER;
+use crate::ui::{Paint, as_typed, program};
 
 /// One line each: services with their replicas, then PostgreSQL and the other parts, which do as `healths` says.
 pub(super) fn rows(record: &Record, healths: &Healths, paint: Paint) -> Vec<String> {
@@ -60,7 +65,7 @@ fn postgres_row(postgres: &PostgresRecord, health: Health, width: usize, paint: 
 }
 
 fn part_row(part: &PartRecord, health: Health, width: usize, paint: Paint) -> String {
-    part_like((&part.name, &part.address), health, (part.note.clone(), part.restarts), width, paint)
+    part_like((&part.name, &part.address), health, (as_typed(&part.note), part.restarts), width, paint)
 }
 
 fn part_like(
@@ -98,8 +103,8 @@ pub(super) fn what_next(record: &Record, is_detached: bool, paint: Paint) -> Str
     let curl = first
         .map(|replica| (format!("curl -s {}/openapi.json", replica.url), "the same for programs".into()));
     tries.extend(curl);
-    tries.push(("shopctl dev mail".into(), "what the services have mailed".into()));
-    tries.push(("shopctl dev logs -f".into(), "what they write".into()));
+    tries.push((format!("{} dev mail", program()), "what the services have mailed".into()));
+    tries.push((format!("{} dev logs -f", program()), "what they write".into()));
     let width = tries.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
     let mut lines = vec![paint.strong("What to try next")];
     lines.extend(tries.iter().map(|(what, why)| format!("  {what:width$}  {}", paint.faint(why))));
@@ -114,15 +119,33 @@ pub(super) fn what_next(record: &Record, is_detached: bool, paint: Paint) -> Str
         let more = accounts.emails.len().saturating_sub(ACCOUNTS);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         lines.push(format!("  {shown}{more}"));
-        lines.push(format!("  cat '{}'", accounts.password_file.display()));
+        lines.push(format!("  cat {}", quoted(&accounts.password_file)));
+        lines.extend(log_in(record, accounts).map(|command| format!("  {command}")));
     }
     let end = match is_detached {
         true => "`shopctl dev down` ends it",
         false => "Ctrl-C ends it",
     };
     lines.push(String::new());
-    lines.push(paint.faint(format!("{end}; the data stays until `shopctl dev reset`")));
+    lines.push(paint.faint(as_typed(&format!("{end}; the data stays until `shopctl dev reset`"))));
     lines.join("\n")
+}
+
+/// A log-in as a shell takes it. The password goes from its file through a pipe: an argument would show in the list of
+/// processes (`printf` is the shell's own).
+fn log_in(record: &Record, accounts: &Accounts) -> Option<String> {
+    let issuer = record.services.iter().find(|service| service.name == ISSUER)?;
+    let (replica, email) = (issuer.replicas.first()?, accounts.emails.first()?);
+    let password = quoted(&accounts.password_file);
+    Some(format!(
+        r#"printf '{{"email":"%s","password":"%s"}}' {email} "$(cat {password})" | curl -s -H 'content-type: application/json' -d @- {}/auth/login"#,
+        replica.url
+    ))
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// `4 s`, `3 min`, `2 h 5 min`.
@@ -137,11 +160,52 @@ fn lasted(since: OffsetDateTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
 
     #[test]
     fn a_time_is_said_in_its_largest_units() {
         let ago = |seconds| lasted(OffsetDateTime::now_utc() - time::Duration::seconds(seconds));
         assert_eq!([ago(-5), ago(59), ago(60), ago(7_500)], ["0 s", "59 s", "1 min", "2 h 5 min"]);
+    }
+
+    #[test]
+    fn the_printed_log_in_works_as_it_is_typed() {
+        let folder = tempfile::Builder::new().prefix("it's a ").tempdir().unwrap();
+        let password_file = folder.path().join("seed-password");
+        std::fs::write(&password_file, "s3same").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let since = "2026-01-01T00:00:00Z";
+        let replica = serde_json::json!({ "index": 1, "url": url, "admin": url, "state": "ready", "since": since,
+            "restarts": 0, "log": "x" });
+        let record: Record = serde_json::from_value(serde_json::json!({
+            "stack": "x", "id": "x", "root": "/", "supervisor": { "pid": 1, "started": 1 }, "command": "x",
+            "since": since, "ready": true, "parts": [],
+            "accounts": { "emails": ["ada@shop.test"], "password_file": password_file },
+            "services": [{ "name": ISSUER, "program": "x", "environment": {}, "replicas": [replica] }],
+        }))
+        .unwrap();
+        let text = what_next(&record, false, Paint::choose(crate::args::Color::Never, false));
+        let command = text.lines().find(|line| line.contains("/auth/login")).unwrap().to_owned();
+        assert!(text.contains("  cargo shopctl dev mail"), "{text}");
+        let typed =
+            std::thread::spawn(move || std::process::Command::new("sh").args(["-c", &command]).output());
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut request, mut piece) = (Vec::new(), [0; 1024]);
+        while !request.ends_with(b"}") {
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "it hung up after {}", String::from_utf8_lossy(&request));
+            request.extend_from_slice(&piece[..read]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        let request = String::from_utf8(request).unwrap();
+        assert!(request.starts_with("POST /auth/login "), "{request}");
+        assert!(
+            request.ends_with("\r\n\r\n{\"email\":\"ada@shop.test\",\"password\":\"s3same\"}"),
+            "{request}"
+        );
+        assert!(typed.join().unwrap().unwrap().status.success());
     }
 }
