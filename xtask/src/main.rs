@@ -66,6 +66,12 @@ struct PassedOn {
     arguments: Vec<String>,
 }
 
+impl PassedOn {
+    fn asks_for_help(&self) -> bool {
+        self.arguments.iter().any(|word| matches!(word.as_str(), "-h" | "--help" | "-V" | "--version"))
+    }
+}
+
 fn main() -> ExitCode {
     run(Args::parse()).unwrap_or_else(|error| {
         ui::error(&error);
@@ -90,13 +96,17 @@ fn run(args: Args) -> Result<ExitCode> {
             tools::all(&repo, install || repo.ci, full).map(|()| ExitCode::SUCCESS)
         }
         Command::Testbed(passed) => pass_on(&repo, &["--package", "shop-testbed"], &passed),
+        // Measuring needs the optimised build; who asks for help need not wait for it.
+        Command::Bench(passed) if passed.asks_for_help() => {
+            pass_on(&repo, &["--package", "shop-bench"], &passed)
+        }
         Command::Bench(passed) => pass_on(&repo, &["--release", "--package", "shop-bench"], &passed),
     }
 }
 
 /// Runs another program of the workspace on this terminal and ends as it ended.
 fn pass_on(repo: &Repo, what: &[&str], passed: &PassedOn) -> Result<ExitCode> {
-    let mut command = repo.cargo(&["run", "--quiet"]);
+    let mut command = repo.cargo(&["run"]);
     command.args(what).arg("--").args(&passed.arguments).stdin(std::process::Stdio::inherit());
     let status = command.status()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
