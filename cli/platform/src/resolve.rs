@@ -9,7 +9,8 @@ use crate::resolved::{Cluster, Resolved, Service, Setting};
 use crate::settings::{EnvironmentSettings, IdentitySettings, WorkloadSettings};
 use crate::types::{EnvironmentName, ServiceName};
 
-/// Every environment that has all it needs; what is missing is reported.
+/// Every environment; what is missing is reported. What is not understood, which has been said, falls back to what the
+/// platform takes when the file is silent, so that the laws can speak of all the rest.
 pub(crate) fn resolve(document: &Document, problems: &mut Collector) -> Vec<Resolved> {
     let mut resolved = Vec::new();
     for (name, layer) in &document.environments {
@@ -24,6 +25,7 @@ fn resolve_one(
     layer: &Layer,
     problems: &mut Collector,
 ) -> Option<Resolved> {
+    let builtin = EnvironmentSettings::builtin();
     let settings =
         EnvironmentSettings::builtin().under(&document.defaults.environment).under(&layer.environment);
     let mut listed = Vec::new();
@@ -37,19 +39,19 @@ fn resolve_one(
         let workload = workload(&document.defaults, layer, &table.base, in_environment);
         identity.list(&format!("service.{service}."), &mut listed);
         workload.list(&format!("service.{service}."), &mut listed);
-        services.push(decide(service, identity, workload, &table.base.span, problems));
+        services.extend(decide(service, identity, workload, &table.base.span, problems));
     }
-    let services: Option<Vec<Service>> = services.into_iter().collect();
     Some(Resolved {
         environment: name.clone(),
         date: document.date.clone(),
-        protected: settings.protected?,
+        // Where it is not understood, no law may take the environment for a protected one.
+        protected: settings.protected.or(builtin.protected)?,
         after: settings.after,
         cluster,
         change_window: settings.change_window,
         scan: settings.scan,
         metrics: settings.metrics,
-        services: services?.into_iter().map(|service| (service.name.clone(), service)).collect(),
+        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
         settings: listed,
         unsure: settings.unsure,
     })
@@ -96,7 +98,7 @@ fn cluster(
         kubernetes: need
             .value("kubernetes", settings.kubernetes.clone())
             .unwrap_or_else(stand_in::kubernetes),
-        ingress: settings.ingress.clone()?,
+        ingress: settings.ingress.clone().or(EnvironmentSettings::builtin().ingress)?,
     })
 }
 
@@ -108,19 +110,20 @@ fn decide(
     problems: &mut Collector,
 ) -> Option<Service> {
     let owner = format!("the service `{name}`");
+    let (builtin, plain) = (IdentitySettings::builtin(name), WorkloadSettings::builtin());
     let unsure = [identity.unsure, workload.unsure].concat();
     let mut need =
         Need { owner, place: format!("service.{name}"), span: span.clone(), unsure: &unsure, problems };
     Some(Service {
         name: name.clone(),
-        package: identity.package?,
-        path: identity.path?,
+        package: identity.package.or(builtin.package)?,
+        path: identity.path.or(builtin.path)?,
         port: need.value("port", identity.port).unwrap_or_else(stand_in::port),
         admin_port: need.value("admin_port", identity.admin_port).unwrap_or_else(stand_in::port),
-        depends_on: identity.depends_on?,
+        depends_on: identity.depends_on.or(builtin.depends_on)?,
         database: identity.database,
         migrations: identity.migrations,
-        secrets: identity.secrets?,
+        secrets: identity.secrets.or(builtin.secrets)?,
         host: identity.host,
         payments: identity.payments,
         replicas: need.value("replicas", workload.replicas).unwrap_or_else(stand_in::replicas),
@@ -128,7 +131,7 @@ fn decide(
         memory: need.value("memory", workload.memory).unwrap_or_else(stand_in::memory),
         shutdown: need.value("shutdown", workload.shutdown).unwrap_or_else(stand_in::shutdown),
         objectives: need.value("objectives", workload.objectives).unwrap_or_else(stand_in::objectives),
-        env: workload.env?,
+        env: workload.env.or(plain.env)?,
         team: need.value("team", workload.team).unwrap_or_else(stand_in::label),
         unsure: unsure.clone(),
     })

@@ -92,7 +92,8 @@ pub(super) fn databases_are_distinct(environments: &[Resolved], found: &mut Find
 pub(super) fn paths_are_distinct(environments: &[Resolved], found: &mut Findings<'_>) {
     for environment in environments {
         let mut taken = Taken::default();
-        for service in environment.services.values() {
+        // One that is written and not understood may lie anywhere.
+        for service in environment.services.values().filter(|service| !service.unsure.contains(&"path")) {
             let owner = format!("`path` of `{}`", service.name);
             taken.claim(&service.path.value, owner, service.path.span(), "one folder is one service", found);
         }

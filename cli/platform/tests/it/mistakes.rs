@@ -72,3 +72,24 @@ fn one_mistake_is_told_as_one_problem() {
         );
     }
 }
+
+/// A value of the wrong type hides no law that does not need it.
+#[test]
+fn laws_speak_of_what_could_be_read_beside_what_could_not() {
+    for (from, to, code) in [
+        ("protected = true", "protected = \"yes\"", "wrong-type"),
+        ("ingress = \"ingress-nginx\"", "ingress = 3", "wrong-type"),
+        ("env = { LOG = \"info\" }", "env = 3", "wrong-type"),
+        ("depends_on = [\"user-management\"]", "depends_on = 3", "wrong-type"),
+    ] {
+        let text = fixture_with(from, to)
+            .replace("after = \"staging\"", "after = \"stagin\"")
+            .replace("min = 3, max = 10", "min = 11, max = 10");
+        let problems = problems_of(&text);
+        let mut codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+        codes.retain(|code| !matches!(*code, "SHOP-L002"));
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes, ["SHOP-L001", "SHOP-L016", code], "{to:?}");
+    }
+}
