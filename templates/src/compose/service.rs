@@ -1,4 +1,5 @@
-//! The containers of one service: its database made, its keys made, its schema migrated, then itself.
+//! The containers of one service: its database made, its keys made, its schema migrated, its first
+//! data, then itself.
 //! Mirrors what shop-devstack does with processes; must not add anything of its own.
 use indexmap::IndexMap;
 use shop_platform::{Resolved, Service};
@@ -7,6 +8,7 @@ use super::model::{Build, Condition, Container, literal, variables, words};
 use super::{POSTGRES_IMAGE, POSTGRES_PORT, SMTP_PORT};
 
 const SIGNING_KEYS: &str = "SIGNING_KEYS_DIR";
+const SEED_PASSWORD: &str = "seed-password";
 const DOCKERFILE: &str = "infra/compose/Dockerfile";
 
 /// Makes the database and its two roles: the owner migrates, the other cannot alter the schema.
@@ -35,6 +37,7 @@ pub(super) fn containers(resolved: &Resolved, service: &Service) -> Vec<(String,
             ..program(resolved, service, &[SERVE, OWNER])
         };
         once("migrate", migrate, &mut needs);
+        once("seed", seed(resolved, service, &needs), &mut needs);
     }
     needs.extend(service.depends_on.iter().map(|name| (name.to_string(), "service_started")));
     let serve = Container {
@@ -44,6 +47,19 @@ pub(super) fn containers(resolved: &Resolved, service: &Service) -> Vec<(String,
     };
     made.push((service.name.to_string(), serve));
     made
+}
+
+/// First data, with the password that the seeded accounts share. A `seed` leaves what is there as it is, so that it
+/// may run at each start.
+fn seed(resolved: &Resolved, service: &Service, needs: &[(String, &'static str)]) -> Container {
+    let mut seed = Container {
+        command: words(["seed"]),
+        depends_on: conditions(needs),
+        ..program(resolved, service, &[SERVE])
+    };
+    seed.environment.insert("SEED_PASSWORD_FILE".to_owned(), format!("/run/secrets/{SEED_PASSWORD}"));
+    seed.secrets.push(SEED_PASSWORD.to_owned());
+    seed
 }
 
 fn conditions(needs: &[(String, &'static str)]) -> IndexMap<String, Condition> {

@@ -119,6 +119,14 @@ fn docker_compose_takes_the_real_file_and_the_three_services() {
             let container = &read["services"][service.as_str()];
             assert_eq!(container["network_mode"], "service:machine", "{container}");
             assert_eq!(container["command"], serde_json::json!(["serve"]));
+            if container["depends_on"].get(format!("{service}-migrate")).is_some() {
+                let seed = &read["services"][format!("{service}-seed")];
+                assert_eq!(
+                    (&seed["command"], &seed["restart"]),
+                    (&serde_json::json!(["seed"]), &"no".into())
+                );
+                assert!(seed["depends_on"].get(format!("{service}-migrate")).is_some(), "{seed}");
+            }
         }
         assert_eq!(read["services"]["postgres"]["healthcheck"]["test"][1], "pg_isready");
     }
