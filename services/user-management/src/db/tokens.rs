@@ -105,6 +105,18 @@ pub async fn take(tx: &mut PgConnection, hash: SecretHash, purpose: Purpose) -> 
     Ok(row.map(|row| Taken { user: row.user_id.into(), new_email: row.new_email }))
 }
 
+/// Kills the token that was mailed for a purpose. That it was mailed is still known, so that a mailbox is not flooded.
+pub async fn revoke(tx: &mut PgConnection, user: UserId, purpose: Purpose) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE mail_tokens SET expires_at = now() WHERE user_id = $1 AND purpose = $2 AND expires_at > now()",
+        user.uuid(),
+        purpose.as_str()
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Kills every mailed token of a user.
 pub async fn clear(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user.uuid()).execute(tx).await?;

@@ -17,8 +17,12 @@ pub struct Registered {
     pub taken: bool,
 }
 
-/// Makes an account, or gives one that was never verified the new password: who reads the mailbox decides.
-/// The work is the same in every case, so that its time tells nothing.
+/// Stands in the place of a hash where two registrations of an unverified address gave two passwords: it is none,
+/// so nothing compares equal with it. Who reads the mailbox sets one.
+pub const CONTESTED: &str = "!";
+
+/// Makes an account, or takes the password from one that was never verified: of two registrations nobody knows which
+/// is the owner's. The work is the same in every case, so that its time tells nothing.
 pub async fn register(
     tx: &mut PgConnection,
     email: &Email,
@@ -29,7 +33,7 @@ pub async fn register(
         r#"INSERT INTO users AS u (id, email, password_hash, display_name) VALUES ($1, $2, $3, $4)
            ON CONFLICT (email) DO UPDATE SET
                password_hash = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
-                                    THEN excluded.password_hash ELSE u.password_hash END,
+                                    THEN $5 ELSE u.password_hash END,
                display_name  = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
                                     THEN excluded.display_name ELSE u.display_name END,
                created_at    = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
@@ -38,7 +42,8 @@ pub async fn register(
         UserId::new().uuid(),
         email.as_str(),
         password_hash,
-        display_name
+        display_name,
+        CONTESTED
     )
     .fetch_one(tx)
     .await?;
@@ -122,20 +127,13 @@ pub async fn credentials(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<
     Ok(row.map(Credentials::from))
 }
 
-/// Sets a new password and counts the address as proved when the change came through its mailbox.
-pub async fn set_password(
-    tx: &mut PgConnection,
-    user: UserId,
-    password_hash: &str,
-    through_mailbox: bool,
-) -> sqlx::Result<bool> {
+/// Sets a new password; false when the account is not active.
+pub async fn set_password(tx: &mut PgConnection, user: UserId, password_hash: &str) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "UPDATE users SET password_hash = $2, password_changed_at = now(), updated_at = now(), version = version + 1,
-                email_verified_at = CASE WHEN $3 THEN COALESCE(email_verified_at, now()) ELSE email_verified_at END
+        "UPDATE users SET password_hash = $2, password_changed_at = now(), updated_at = now(), version = version + 1
          WHERE id = $1 AND status = 'active'",
         user.uuid(),
-        password_hash,
-        through_mailbox
+        password_hash
     )
     .execute(tx)
     .await?;
@@ -200,17 +198,22 @@ pub struct Recipient {
     pub pending_email: Option<String>,
     pub display_name: String,
     pub verified: bool,
+    /// Registered more than once and never verified.
+    pub contested: bool,
 }
 
-/// The recipient behind an account; none when it is not active.
-pub async fn recipient(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<Recipient>> {
+/// The recipient behind an account; none when it is not active. The row is locked until the transaction ends: a
+/// registration that comes meanwhile waits and finds the token that is mailed now.
+pub async fn recipient(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Recipient>> {
     sqlx::query_as!(
         Recipient,
-        r#"SELECT email AS "email!", pending_email, display_name, email_verified_at IS NOT NULL AS "verified!"
-           FROM users WHERE id = $1 AND status = 'active'"#,
-        user.uuid()
+        r#"SELECT email AS "email!", pending_email, display_name, email_verified_at IS NOT NULL AS "verified!",
+                  password_hash = $2 AS "contested!"
+           FROM users WHERE id = $1 AND status = 'active' FOR SHARE"#,
+        user.uuid(),
+        CONTESTED
     )
-    .fetch_optional(db)
+    .fetch_optional(tx)
     .await
 }
 

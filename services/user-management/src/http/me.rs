@@ -128,7 +128,7 @@ async fn change_password(
     let hash = state.hasher.hash(&password).await?;
     let mut tx = state.pool.begin().await?;
     profile::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
-    db::users::set_password(&mut tx, me.user(), &hash, false).await?;
+    db::users::set_password(&mut tx, me.user(), &hash).await?;
     tokens::clear(&mut tx, me.user()).await?;
     let ended = sessions::revoke_all(&mut tx, me.user(), Some(me.session), Ended::PasswordChanged).await?;
     events::sessions_revoked(&mut tx, me.user(), &ended, Ended::PasswordChanged).await?;

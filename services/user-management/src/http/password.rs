@@ -10,7 +10,7 @@ use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
 use utoipa_axum::routes;
 
 use super::audit::record;
-use super::register::ask_for_mail;
+use super::register::{ask_for_mail, proved};
 use super::weak;
 use crate::db::sessions::{self, Ended};
 use crate::db::tokens::{self, Purpose};
@@ -55,9 +55,10 @@ async fn reset(
     let mut tx = state.pool.begin().await?;
     let taken = tokens::take(&mut tx, token, Purpose::Reset).await?.ok_or(Code::TokenUnusable)?;
     // The account's row first: a log-in under way with the old password waits for it and finds the new one.
-    if !users::set_password(&mut tx, taken.user, &hash, true).await? {
+    if !users::set_password(&mut tx, taken.user, &hash).await? {
         return Err(Code::TokenUnusable.into());
     }
+    proved(&mut tx, taken.user).await?;
     tokens::clear(&mut tx, taken.user).await?;
     let ended = sessions::revoke_all(&mut tx, taken.user, None, Ended::PasswordReset).await?;
     events::sessions_revoked(&mut tx, taken.user, &ended, Ended::PasswordReset).await?;

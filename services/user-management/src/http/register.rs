@@ -47,6 +47,8 @@ async fn register(
 
     let mut tx = state.pool.begin().await?;
     let met = users::register(&mut tx, &email, &hash, body.display_name.trim()).await?;
+    // A link verifies the registration that it was mailed for, never a later one of somebody else.
+    tokens::revoke(&mut tx, met.id, Purpose::Verify).await?;
     let kind = if met.taken { "already_registered" } else { "verify" };
     mail::enqueue(&mut *tx, kind, met.id.uuid(), &json!({})).await?;
     record_as(&mut tx, "user.registration_asked", Actor::System, Some(met.id.uuid()), json!({})).await?;
@@ -114,7 +116,9 @@ async fn verify(State(state): State<AppState>, Json(body): Json<MailToken>) -> R
     let token = Token::parse(&body.token).ok_or(Code::TokenUnusable)?.hash();
     let mut tx = state.pool.begin().await?;
     if let Some(taken) = tokens::take(&mut tx, token, Purpose::Verify).await? {
-        verified(&mut tx, taken.user).await?;
+        if !proved(&mut tx, taken.user).await? {
+            return Err(Code::TokenUnusable.into());
+        }
     } else {
         let taken = tokens::take(&mut tx, token, Purpose::EmailChange).await?.ok_or(Code::TokenUnusable)?;
         moved(&mut tx, &taken).await?;
@@ -123,13 +127,15 @@ async fn verify(State(state): State<AppState>, Json(body): Json<MailToken>) -> R
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn verified(tx: &mut PgConnection, user: UserId) -> Result<(), ApiError> {
+/// Counts the address as proved, by whichever mail. True when it was not before: from now on there is a user.
+pub(super) async fn proved(tx: &mut PgConnection, user: UserId) -> Result<bool, ApiError> {
     if !users::verify(tx, user).await? {
-        return Err(Code::TokenUnusable.into());
+        return Ok(false);
     }
     events::user_registered(tx, user).await?;
     events::user_verified(tx, user).await?;
-    record(tx, "user.verified", user.uuid(), user.uuid(), json!({})).await
+    record(tx, "user.verified", user.uuid(), user.uuid(), json!({})).await?;
+    Ok(true)
 }
 
 /// The account has the new address from now on. Its sessions go on: the password was asked for when it was requested.

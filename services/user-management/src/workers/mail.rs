@@ -69,6 +69,8 @@ impl Letters {
         to: &Recipient,
     ) -> Result<Option<(String, Content)>, RenderError> {
         let mailed = match job.kind.as_str() {
+            // Whose password should count? That of whoever reads this, whoever registered last.
+            "verify" if to.contested => Some((Purpose::Reset, "account/reset", &CONTESTED, to.email.clone())),
             "verify" if !to.verified => Some((Purpose::Verify, "account/verify", &VERIFY, to.email.clone())),
             "already_registered" => Some((Purpose::Reset, "account/reset", &ALREADY, to.email.clone())),
             "reset" => Some((Purpose::Reset, "account/reset", &RESET, to.email.clone())),
@@ -135,6 +137,15 @@ const VERIFY: Words = Words {
         "If it was not you, do nothing: without the link nobody can use the account.",
     ],
     label: "Verify the address",
+};
+
+const CONTESTED: Words = Words {
+    subject: "Set a password for your account",
+    sentences: &[
+        "An account of the shop was asked for with this address more than once, so no password given then counts.",
+        "Open the link within 30 minutes and set one: then the account is yours. If it was not you, do nothing.",
+    ],
+    label: "Set a password",
 };
 
 const ALREADY: Words = Words {

@@ -73,6 +73,9 @@ async fn the_mailbox_also_proves_an_address_that_was_never_verified() {
     let token = world.mailed_token(ADA, RESET).await;
     world.reset(&token, FRESH).await.expect(204);
     world.try_login(ADA, FRESH).await.expect(200);
+    let user = sqlx::query_scalar("SELECT id FROM users").fetch_one(world.db.pool()).await.unwrap();
+    assert_eq!(world.events(user).await, ["user.registered", "user.verified"]);
+    assert!(world.audit(user).await.contains(&"user.verified".to_owned()));
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use crate::world::World;
 
 const ADA: &str = "ada@shop.example";
 const VERIFY: &str = "Verify your e-mail address";
+const CONTESTED: &str = "Set a password for your account";
+const STRANGERS: &str = "a stranger chose this password";
 
 #[tokio::test]
 async fn a_registration_counts_when_its_mail_was_answered() {
@@ -46,18 +48,67 @@ async fn an_expired_or_replaced_verification_is_refused() {
     world.verify(&second).await.expect(204);
 }
 
+/// The owner registers and has the mail; somebody who knows the address registers it with a password of their own.
 #[tokio::test]
-async fn a_second_registration_before_verification_brings_its_own_password() {
+async fn a_link_does_not_verify_the_registration_of_somebody_else() {
     let world = World::start().await;
-    world.register(ADA, "a squatter was here before").await.expect(202);
-    world.mail(ADA, VERIFY).await;
-    world.age("UPDATE mail_tokens SET created_at = created_at - interval '2 minutes'").await;
-    world.mailbox.clear().unwrap();
     world.register(ADA, SECRET).await.expect(202);
-    let token = world.mailed_token(ADA, VERIFY).await;
-    world.verify(&token).await.expect(204);
+    let first = world.mailed_token(ADA, VERIFY).await;
+    world.register(ADA, STRANGERS).await.expect(202);
+    world.verify(&first).await.expect_problem(Code::TokenUnusable);
+    finish_contested(&world).await;
+}
+
+/// The other way round: the stranger was first, and goes on, and every mail that was asked for is there.
+#[tokio::test]
+async fn whoever_registers_how_often_the_mailbox_decides() {
+    let world = World::start().await;
+    world.register(ADA, STRANGERS).await.expect(202);
+    world.mail(ADA, VERIFY).await;
+    world.register(ADA, SECRET).await.expect(202);
+    world.mail(ADA, CONTESTED).await;
+    for _ in 0..3 {
+        world.age("UPDATE mail_tokens SET created_at = created_at - interval '2 minutes'").await;
+        world.mailbox.clear().unwrap();
+        world.register(ADA, STRANGERS).await.expect(202);
+        world.mail(ADA, CONTESTED).await;
+    }
+    // Asked for again at once, no mail comes: the link of the one before still works.
+    world.register(ADA, STRANGERS).await.expect(202);
+    world.anonymous().post("/auth/verify/resend").json(&json!({ "email": ADA })).send().await.expect(202);
+    world.letters_are_out().await;
+    assert_eq!(world.subjects(ADA), [CONTESTED]);
+    finish_contested(&world).await;
+}
+
+/// The newest link sets the password that counts from then on.
+async fn finish_contested(world: &World) {
+    let token = world.mailed_token(ADA, CONTESTED).await;
+    for given in [SECRET, STRANGERS] {
+        world.try_login(ADA, given).await.expect_problem(Code::InvalidCredentials);
+    }
+    world.reset(&token, "the one that the owner sets").await.expect(204);
+    for given in [SECRET, STRANGERS] {
+        world.try_login(ADA, given).await.expect_problem(Code::InvalidCredentials);
+    }
+    world.try_login(ADA, "the one that the owner sets").await.expect(200);
+    world.register(ADA, STRANGERS).await.expect(202);
+    world.try_login(ADA, "the one that the owner sets").await.expect(200);
+    let user = sqlx::query_scalar("SELECT id FROM users").fetch_one(world.db.pool()).await.unwrap();
+    assert_eq!(world.events(user).await[..2], ["user.registered", "user.verified"]);
+}
+
+#[tokio::test]
+async fn forgetting_the_password_ends_a_contest_too() {
+    let world = World::start().await;
+    world.register(ADA, STRANGERS).await.expect(202);
+    world.forgot(ADA).await.expect(202);
+    let token = world.mailed_token(ADA, "Set a new password").await;
+    world.register(ADA, STRANGERS).await.expect(202);
+    world.reset(&token, SECRET).await.expect(204);
     world.login(ADA).await;
-    world.try_login(ADA, "a squatter was here before").await.expect_problem(Code::InvalidCredentials);
+    world.register(ADA, STRANGERS).await.expect(202);
+    world.try_login(ADA, STRANGERS).await.expect_problem(Code::InvalidCredentials);
 }
 
 #[tokio::test]
@@ -76,11 +127,13 @@ async fn registering_a_taken_address_changes_nothing_and_tells_only_its_owner() 
 #[tokio::test]
 async fn a_mailbox_is_not_flooded() {
     let world = World::start().await;
+    world.register(ADA, SECRET).await.expect(202);
+    world.mail(ADA, VERIFY).await;
     for _ in 0..5 {
         world.register(ADA, SECRET).await.expect(202);
     }
     world.letters_are_out().await;
-    assert_eq!(world.subjects(ADA), [VERIFY]);
+    assert_eq!(world.subjects(ADA), [VERIFY, CONTESTED]);
 }
 
 #[tokio::test]
