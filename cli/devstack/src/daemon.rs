@@ -125,7 +125,12 @@ impl Daemon {
         let mut known = Known { proc: nobody, ports: chosen };
         let command = command(&known)?;
         std::fs::write(self.log(), "")?;
-        known.proc = spawn(command, dir.path(), &self.log())?;
+        // One that ends before it is looked at has said why in its log all the same.
+        known.proc = spawn(command, dir.path(), &self.log()).map_err(|error| Error::Failed {
+            component: self.name,
+            doing: format!("its start ({error})"),
+            log: tail(&self.log(), 20),
+        })?;
         dir.write_json(STATE, &known)?;
         self.wait(&known, &ready).await?;
         Ok((known, Began::Now))
