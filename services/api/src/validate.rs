@@ -75,11 +75,6 @@ impl Violations {
 
 impl Validate for crate::PageQuery {
     fn validate(&self, violations: &mut Violations) {
-        if let Some(limit) = self.limit {
-            violations.range("?limit", limit, 1, crate::page::MAX_LIMIT);
-        }
-        if let Some(cursor) = &self.cursor {
-            violations.length("?cursor", cursor, 1, 1024);
-        }
+        crate::page::check(violations, self.limit, self.cursor.as_deref());
     }
 }
