@@ -7,13 +7,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The authorities of a PEM text; `None` when there are none or one of them is unusable.
-pub(crate) fn authorities(pem: &[u8]) -> Option<RootCertStore> {
+/// The authorities of a PEM text, or why it is of no use: there are none, or one of them is unusable.
+pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.ok()?).ok()?;
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    (!roots.is_empty()).then_some(roots)
+    if roots.is_empty() { Err("it is empty of them".to_owned()) } else { Ok(roots) }
 }
 
 /// A client that trusts these and nobody else.

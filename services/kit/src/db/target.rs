@@ -319,7 +319,7 @@ impl Target {
             Some(path) => {
                 let pem =
                     fs::read(path).map_err(|source| file("the authorities of the database", path, source))?;
-                tls::authorities(&pem).ok_or_else(|| DbConfigError::Authorities(path.clone()))?
+                tls::authorities(&pem).map_err(|_| DbConfigError::Authorities(path.clone()))?
             }
         };
         Ok(MakeRustlsConnect::new(tls::trusting(roots)))

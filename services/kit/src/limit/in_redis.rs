@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Script, TlsCertificates};
-use rustls::pki_types::pem::PemObject as _;
 
 use super::{Decision, Quota};
 use crate::config::milliseconds;
 use crate::error::Chain;
+use crate::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
@@ -143,12 +143,7 @@ impl Shared {
         let Some(path) = &self.0.ca_file else { return Client::open(info).map_err(malformed) };
         let pem = read(path)?;
         let unusable = |reason: String| RedisConfigError::Authorities { path: path.clone(), reason };
-        for certificate in rustls::pki_types::CertificateDer::pem_slice_iter(&pem) {
-            certificate.map_err(|error| unusable(error.to_string()))?;
-        }
-        if rustls::pki_types::CertificateDer::pem_slice_iter(&pem).next().is_none() {
-            return Err(unusable("it is empty of them".to_owned()));
-        }
+        tls::authorities(&pem).map_err(unusable)?;
         let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
         Client::build_with_tls(info, certificates).map_err(|error| unusable(error.to_string()))
     }

@@ -116,8 +116,7 @@ impl Broker {
         else {
             return Ok(None);
         };
-        let roots =
-            tls::authorities(&read(path)?).ok_or_else(|| AmqpConfigError::Authorities(path.clone()))?;
+        let roots = tls::authorities(&read(path)?).map_err(|_| AmqpConfigError::Authorities(path.clone()))?;
         Ok(Some(tls::trusting(roots).into()))
     }
 
