@@ -103,6 +103,13 @@ pub fn tail(log: &Path, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
+/// The first program of this name in the folders, then in PATH.
+pub(crate) fn program(name: &str, folders: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = folders.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
+    all.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
 /// The account that a server runs under when this program is root, which no server should be (PostgreSQL refuses it).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {

@@ -26,6 +26,7 @@ pub mod port;
 pub mod postgres;
 mod probe;
 pub mod process;
+pub mod rabbitmq;
 mod ready;
 pub mod record;
 pub mod redis;

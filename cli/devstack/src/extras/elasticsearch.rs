@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Started, lacking, program, start_process};
-use crate::component::Account;
+use super::{Started, lacking, start_process};
+use crate::component::{Account, program};
 use crate::docker::{self, Container};
 use crate::events::Events;
 use crate::port;

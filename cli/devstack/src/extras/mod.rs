@@ -168,7 +168,7 @@ pub(crate) async fn answers(part: &str, address: &str) -> bool {
     match part {
         MAIL => is_greeted(address).await.is_ok(),
         REDIS => crate::redis::answers(address).await.is_ok(),
-        rabbitmq::NAME => rabbitmq::speaks_amqp(address).await,
+        rabbitmq::NAME => crate::rabbitmq::speaks_amqp(address).await,
         elasticsearch::NAME => http("/_cluster/health").await,
         prometheus::NAME => http("/-/ready").await,
         prometheus::GRAFANA => http("/api/health").await,
@@ -313,13 +313,6 @@ async fn redis(stack: &Stack, events: &Events) -> Result<Started> {
 
 fn lacking(what: &'static str, lacking: impl Into<String>, next: impl Into<String>) -> Trouble {
     Trouble::Extra { what, lacking: lacking.into(), next: next.into() }
-}
-
-/// The first program of this name in the folders, then in PATH.
-fn program(name: &str, folders: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = folders.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
-    all.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Starts a program of a part in the background, its words in `logs/<name>.log`, marked as the stack's.

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{Started, lacking, program, record, start_process};
+use super::{Started, lacking, record, start_process};
+use crate::component::program;
 use crate::docker::{self, Container};
 use crate::events::Events;
 use crate::plan::Plan;

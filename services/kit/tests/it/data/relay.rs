@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::tls::{authority, issue};
+use super::tls::{authority, broker};
 use super::{Fresh, PATIENCE, until, within};
 
 const QUEUE: &str = "everything";
@@ -68,9 +68,7 @@ async fn upto(pool: &PgPool) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_reaches_the_broker_in_order_even_if_it_dies() {
-    let authority = authority();
-    let (certificate, key) = issue(&authority, "localhost");
-    let mut broker = PrivateRabbitMq::start(&certificate, &key).await.unwrap();
+    let mut broker = broker(&authority()).await;
     let fresh = Fresh::migrated().await;
     let database = fresh.database().await;
     let (pool, stop) = (&database.pool, CancellationToken::new());
@@ -117,9 +115,7 @@ async fn read_from(consumer: &mut Consumer, first: i64, count: usize) -> BTreeMa
 
 #[tokio::test]
 async fn events_that_were_thrown_away_do_not_hold_up_the_rest() {
-    let authority = authority();
-    let (certificate, key) = issue(&authority, "localhost");
-    let broker = PrivateRabbitMq::start(&certificate, &key).await.unwrap();
+    let broker = broker(&authority()).await;
     let fresh = Fresh::migrated().await;
     let database = fresh.database().await;
     let (pool, stop) = (&database.pool, CancellationToken::new());

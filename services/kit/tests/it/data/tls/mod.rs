@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use shop_testbed::PrivateRabbitMq;
 use tempfile::NamedTempFile;
 
 pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -20,10 +21,16 @@ pub(super) fn authority() -> Authority {
 }
 
 /// A certificate for `name` and its key, as PEM.
-pub(super) fn issue(authority: &Authority, name: &str) -> (String, String) {
+fn issue(authority: &Authority, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
     (certificate.pem(), key.serialize_pem())
+}
+
+/// A broker whose TLS port shows a certificate of this authority for `localhost`.
+pub(super) async fn broker(authority: &Authority) -> PrivateRabbitMq {
+    let (certificate, key) = issue(authority, "localhost");
+    PrivateRabbitMq::start(&certificate, &key).await.unwrap()
 }
 
 fn file(text: &str) -> NamedTempFile {

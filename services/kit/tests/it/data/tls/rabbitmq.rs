@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Log, authority, file, issue};
+use super::{Log, authority, broker, file};
 use crate::data::{Fresh, PATIENCE, until};
 
 fn config(broker: &PrivateRabbitMq, host: &str, authority: &NamedTempFile) -> AmqpConfig {
@@ -21,8 +21,7 @@ fn config(broker: &PrivateRabbitMq, host: &str, authority: &NamedTempFile) -> Am
 #[tokio::test]
 async fn only_the_broker_that_its_certificate_names_gets_events() {
     let ours = authority();
-    let (certificate, key) = issue(&ours, "localhost");
-    let broker = PrivateRabbitMq::start(&certificate, &key).await.unwrap();
+    let broker = broker(&ours).await;
     let fresh = Fresh::migrated().await;
     let database = fresh.database().await;
     let pool = &database.pool;
