@@ -24,7 +24,6 @@ pub struct Daemon {
     name: &'static str,
     dir: PathBuf,
     patience: Duration,
-    polite: Signal,
 }
 
 /// What is known of a started one.
@@ -57,14 +56,7 @@ impl Known {
 impl Daemon {
     /// The program `name` with its state in `dir`, which may take `patience` to be ready, and as long to end.
     pub fn new(name: &'static str, dir: impl Into<PathBuf>, patience: Duration) -> Self {
-        Self { name, dir: dir.into(), patience, polite: Signal::TERM }
-    }
-
-    /// The signal that asks it to end, where that is not SIGTERM.
-    #[must_use]
-    pub fn ended_by(mut self, signal: Signal) -> Self {
-        self.polite = signal;
-        self
+        Self { name, dir: dir.into(), patience }
     }
 
     /// Its folder.
@@ -169,17 +161,11 @@ impl Daemon {
         let first = self.find()?.map(|known| known.proc);
         let mut ended = false;
         for proc in first.into_iter().chain(marked(&self.dir)) {
-            proc.stop(self.polite, self.patience).await?;
+            proc.stop(Signal::TERM, self.patience).await?;
             ended = true;
         }
         Ok(ended)
     }
-}
-
-/// Whether `GET http://127.0.0.1:<port><path>` answers 200.
-pub async fn answers(port: u16, path: &str) -> bool {
-    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
-    matches!(crate::probe::status(address, path).await, Ok(200))
 }
 
 #[cfg(test)]
