@@ -11,13 +11,13 @@ use crate::{guards, sqlx, tidy, tools, ui};
 
 #[derive(clap::Args)]
 pub(crate) struct CiArgs {
-    /// Run everything: no sampling, every long test, every guard
+    /// Run everything: every long test, every guard
     #[arg(long)]
     full: bool,
     /// Install what is missing (Debian packages, tools); CI=true means the same
     #[arg(long)]
     install: bool,
-    /// The seed that the short tier samples by; drawn from the clock and printed when not given
+    /// The seed of what tests draw by chance; drawn from the clock and printed when not given
     #[arg(long)]
     seed: Option<u64>,
     /// Run only these steps, by name
