@@ -60,6 +60,11 @@ async fn a_crash_is_shown_and_mended_with_growing_delays_and_the_rest_goes_on() 
         delays.push(running.until(crash).await.2);
     }
     assert_eq!(delays, [Some(40), Some(80), Some(80), None], "then it is given up");
+    // The crash is told first, its consequence entered after it.
+    eventually("it is given up", async || {
+        bench.record().services[0].replicas[0].state == ReplicaState::GivenUp
+    })
+    .await;
     let other = &bench.record().services[1].replicas[0];
     assert_eq!(other.state, ReplicaState::Ready);
     assert!(get(&other.url, "/").await.is_some(), "the others go on");
