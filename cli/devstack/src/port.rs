@@ -1,14 +1,44 @@
 //! Ports of 127.0.0.1: which are free and who holds the others. Reserves nothing: between the look and the use
 //! another process may take it, so whoever uses it must be ready to try another.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::component::{Error, Result};
 
-/// A port that nobody listens on now, chosen by the system.
+/// Below the range that Linux takes ports from by itself (32768 to 60999, `ip_local_port_range` of ip(7)): the system
+/// gives none of these to a connection or to a listener on port 0, so that a port chosen now is still free when the
+/// process that it is for has started.
+const OURS: Range<u16> = 20_000..32_768;
+
+/// How many of them are tried before the system is asked.
+const TRIES: usize = 200;
+
+/// What this process has chosen before: nobody may listen there yet.
+static CHOSEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+
+/// A port that nobody listens on now and that this process has not chosen before.
+///
+/// # Errors
+/// When the system has no port left.
 pub fn free() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+    // By chance: processes that choose at the same time choose apart.
+    let found = (0..TRIES).map(|_| by_chance()).find(|port| !chosen.contains(port) && is_free(*port));
+    let port = match found {
+        Some(port) => port,
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port(),
+    };
+    chosen.insert(port);
+    Ok(port)
+}
+
+fn by_chance() -> u16 {
+    let span = u128::from(OURS.end - OURS.start);
+    OURS.start + u16::try_from(uuid::Uuid::new_v4().as_u128() % span).unwrap_or_default()
 }
 
 /// Whether nobody listens on `port` of the loopback.
@@ -52,6 +82,14 @@ fn listening(line: &str, port: u16) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_port_is_chosen_twice_nor_one_that_the_system_gives_away() {
+        let ports: Vec<u16> = (0..500).map(|_| free().unwrap()).collect();
+        let apart: HashSet<_> = ports.iter().collect();
+        assert_eq!(apart.len(), ports.len());
+        assert!(ports.iter().all(|port| OURS.contains(port)), "{ports:?}");
+    }
 
     #[test]
     fn a_port_in_use_names_its_holder() {
