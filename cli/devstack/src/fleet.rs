@@ -55,6 +55,13 @@ impl Fleet {
         }
     }
 
+    /// Watches no service any more: none that ends is started again. The processes stay as they are.
+    pub(crate) async fn let_go(&mut self) {
+        for mut member in self.members.drain(..) {
+            member.replicas.shutdown().await;
+        }
+    }
+
     /// Ends all, the last started first.
     pub(crate) async fn end(&mut self) {
         while let Some(mut member) = self.members.pop() {

@@ -22,14 +22,17 @@ pub(crate) async fn end_services(stack: &Stack, record: Option<&Record>) -> Resu
     end_all(services(stack, record), Signal::TERM).await
 }
 
-/// Ends all at once, each after `polite` or else killed. Answers how many there were.
+/// Ends all at once, each after `polite` or else killed. Answers how many there were; one that cannot be ended keeps
+/// none of the others.
 async fn end_all(left: Vec<Proc>, polite: Signal) -> Result<usize> {
-    let count = left.len();
+    let mut outcome = Ok(left.len());
     let ends: Vec<_> = left.into_iter().map(|proc| tokio::spawn(proc.stop(polite, PATIENCE))).collect();
     for end in ends {
-        end.await.map_err(io::Error::other)??;
+        if let Err(error) = end.await.map_err(io::Error::other).and_then(|ended| ended) {
+            outcome = Err(error.into());
+        }
     }
-    Ok(count)
+    outcome
 }
 
 /// Ends the database server, Redis and the containers of the stack. Answers how many there were.
@@ -54,15 +57,17 @@ pub(crate) async fn end_servers(stack: &Stack) -> Result<usize> {
 /// Kills whatever runs, without another word, until nothing does: children of a killed server end after it.
 pub(crate) async fn kill(stack: &Stack) -> Result<()> {
     let record = stack.record().ok().flatten();
-    loop {
+    let processes = loop {
         let mut left = services(stack, record.as_ref());
         let folders = [server::LOCAL, server::DOWNLOADED, "redis"];
         left.extend(folders.iter().flat_map(|folder| marked(&stack.path(folder))));
-        if end_all(left, Signal::KILL).await? == 0 {
-            break;
+        match end_all(left, Signal::KILL).await {
+            Ok(0) => break Ok(()),
+            Ok(_) => {}
+            Err(error) => break Err(error),
         }
-    }
-    docker::kill_all(stack).await
+    };
+    docker::kill_all(stack).await.and(processes)
 }
 
 /// Ends a database server that another one has taken the place of.

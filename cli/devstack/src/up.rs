@@ -55,13 +55,23 @@ pub async fn up(stack: &Stack, options: &UpOptions, events: &Events, stop: &Stop
     let ended = tokio::select! {
         ended = running.end(stack) => ended,
         () = stop.now.cancelled() => {
+            // Or they would start again what is killed here.
             running.parts.let_go().await;
+            running.fleet.let_go().await;
             orphans::kill(stack).await
         }
     };
     stack.forget()?;
     events.say(Event::Stopped {});
-    outcome.and(ended)
+    match (outcome, ended) {
+        // What could not be ended is worth more than that somebody wished the end.
+        (Ok(()) | Err(Trouble::Interrupted), Err(left)) => Err(left),
+        (outcome, Ok(())) => outcome,
+        (outcome, Err(left)) => {
+            events.warn(format!("not everything could be ended: {left}"));
+            outcome
+        }
+    }
 }
 
 impl Running {

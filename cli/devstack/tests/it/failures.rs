@@ -201,3 +201,14 @@ async fn a_second_interrupt_kills_what_does_not_want_to_end() {
     assert!(began.elapsed() < Duration::from_secs(10), "its grace of 15 s was not waited for");
     assert_eq!(bench.living(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_interrupts_at_once_start_nothing_again() {
+    let bench = Bench::new(&["tiny"]);
+    let (running, _) = bench.ready(bench.options(vec![service("tiny", &[], true)])).await;
+    // The second one is there before the first is looked at.
+    running.stop.now.cancel();
+    running.stop.gently.cancel();
+    assert!(matches!(running.ended().await, Err(Trouble::Interrupted)));
+    assert_eq!(bench.living(), []);
+}

@@ -45,6 +45,17 @@ async fn one_that_will_not_go_is_killed() {
 }
 
 #[tokio::test]
+async fn one_that_ends_while_it_is_signalled_is_gone_and_no_error() {
+    let dir = super::folder();
+    for _ in 0..300 {
+        // Its parent reads its exit status at the moment when we signal.
+        let Ok(short) = spawn(Command::new("true"), dir.path(), &dir.path().join("log")) else { continue };
+        while short.signal(Signal::KILL).unwrap() {}
+        assert!(!short.is_alive());
+    }
+}
+
+#[tokio::test]
 async fn its_output_is_in_the_log_and_its_mark_finds_it() {
     let dir = super::folder();
     let proc = shell(&dir, "echo out; echo err >&2; sleep 60 & wait");
