@@ -268,10 +268,13 @@ pub struct RecoveryCodes {
 const PASSWORD: usize = 256;
 const TOKEN: usize = 128;
 
-impl Validate for Register {
-    fn validate(&self, v: &mut Violations) {
-        v.length("/email", &self.email, 3, 254);
-        v.length("/password", &self.password, 1, PASSWORD);
+/// The service asks every rule itself: those of an address and of a new password are more than lengths, and a broken
+/// length must not hide them.
+impl Validate for Register {}
+
+impl Register {
+    /// The rules of the name alone.
+    pub fn validate_name(&self, v: &mut Violations) {
         v.length("/display_name", &self.display_name, 0, 100);
         let plain = !self.display_name.chars().any(char::is_control);
         v.check(plain, "/display_name", "control_character", "has a line break or another control character");

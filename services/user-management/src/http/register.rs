@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 use shop_api::ids::UserId;
 use shop_api::users::auth::{EmailOnly, MailOnItsWay, MailToken, Register};
-use shop_api::{Code, FieldError};
+use shop_api::{Code, Violations};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
 use sqlx::PgConnection;
 use utoipa_axum::routes;
@@ -18,8 +18,8 @@ use super::{field, weak};
 use crate::db::audit::Actor;
 use crate::db::tokens::{self, Purpose, Taken};
 use crate::db::users;
-use crate::domain::email::{Email, EmailError};
-use crate::domain::password::{NewPassword, Weak};
+use crate::domain::email::Email;
+use crate::domain::password::NewPassword;
 use crate::domain::token::Token;
 use crate::events;
 use crate::state::AppState;
@@ -60,19 +60,21 @@ async fn register(
 fn check(body: &Register) -> Result<(Email, NewPassword), ApiError> {
     let email = Email::parse(&body.email);
     let password = NewPassword::check(&body.password, email.as_ref().map_or("", Email::as_str));
-    match (email, password) {
-        (Ok(email), Ok(password)) => Ok((email, password)),
-        (Ok(_), Err(reason)) => Err(weak("/password", reason)),
-        (Err(error), Ok(_)) => Err(field("/email", "malformed", error)),
-        (Err(error), Err(reason)) => Err(both(error, reason)),
+    let mut violations = Violations::default();
+    if let Err(error) = &email {
+        violations.add("/email", "malformed", error.to_string());
     }
-}
-
-fn both(error: EmailError, reason: Weak) -> ApiError {
-    ApiError::code(Code::ValidationFailed).errors(vec![
-        FieldError::new("/email", "malformed", error.to_string()),
-        FieldError::new("/password", reason.code(), reason.to_string()),
-    ])
+    body.validate_name(&mut violations);
+    match (email, password) {
+        (Ok(email), Ok(password)) if violations.is_empty() => Ok((email, password)),
+        (_, Err(reason)) if violations.is_empty() => Err(weak("/password", reason)),
+        (_, password) => {
+            if let Err(reason) = password {
+                violations.add("/password", reason.code(), reason.to_string());
+            }
+            Err(ApiError::code(Code::ValidationFailed).errors(violations.into_errors()))
+        }
+    }
 }
 
 /// Ask for another verification mail

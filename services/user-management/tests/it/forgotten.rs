@@ -40,7 +40,7 @@ async fn an_expired_replaced_or_foreign_token_resets_nothing() {
     world.forgot(ADA).await.expect(202);
     let first = world.mailed_token(ADA, RESET).await;
     world.verify(&first).await.expect_problem(Code::TokenUnusable);
-    world.age("UPDATE mail_tokens SET expires_at = now(), created_at = now() - interval '30 minutes'").await;
+    world.half_an_hour_passes().await;
     world.reset(&first, FRESH).await.expect_problem(Code::TokenUnusable);
 
     world.mailbox.clear().unwrap();
