@@ -96,6 +96,14 @@ impl Hasher {
         Ok(Self(Arc::new(Owner(queue))))
     }
 
+    /// Whether one more password would find a place in the queue now.
+    ///
+    /// # Errors
+    /// [`Busy`] when the queue is full.
+    pub fn check_room(&self) -> Result<(), Busy> {
+        self.0.0.room().map(drop)
+    }
+
     /// The PHC string of a new password, under a new salt.
     ///
     /// # Errors
@@ -134,6 +142,16 @@ impl Queue {
     }
 
     fn push(&self, job: Job) -> Result<(), Busy> {
+        let mut state = self.room()?;
+        state.waiting.push_back(job);
+        metrics::gauge!("password_hashing_waiting").set(state.waiting.len() as f64);
+        drop(state);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// The queue, locked, when it has a place left.
+    fn room(&self) -> Result<MutexGuard<'_, State>, Busy> {
         let mut state = self.lock();
         if state.waiting.len() >= self.depth {
             state.waiting.retain(|job| !job.is_abandoned());
@@ -142,11 +160,7 @@ impl Queue {
             metrics::counter!("password_hashing_refused_total").increment(1);
             return Err(Busy);
         }
-        state.waiting.push_back(job);
-        metrics::gauge!("password_hashing_waiting").set(state.waiting.len() as f64);
-        drop(state);
-        self.filled.notify_one();
-        Ok(())
+        Ok(state)
     }
 
     /// The next job that somebody still waits for; `Idle` after [`KEEP_MEMORY`] without one.

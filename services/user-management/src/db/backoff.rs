@@ -1,10 +1,11 @@
 //! Queries behind `domain::throttle`: failures of signing in, and the places from which an account did sign in.
-//! Keys are hashes; accounts that do not exist have rows like those that do.
+//! Keys are hashes; accounts that do not exist have rows like those that do. An attempt counts as a failure from before
+//! its password is compared until it proves right, so that guesses sent at once are counted like any others.
 
 use std::time::Duration;
 
 use shop_api::ids::UserId;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 use crate::domain::throttle::{ACCOUNT_BUDGET, LONGEST, wait_after};
@@ -17,8 +18,51 @@ pub struct Attempt {
     pub account: SecretHash,
 }
 
+/// An attempt that was let pass and counts as a failure: it stays one unless it is given back or succeeds.
+#[derive(Debug)]
+#[must_use]
+pub struct Reserved {
+    attempt: Attempt,
+    /// When this place counted, and when it had counted before.
+    times: Times,
+}
+
+#[derive(Debug)]
+struct Times {
+    now: OffsetDateTime,
+    before: OffsetDateTime,
+}
+
+/// Counts an attempt ahead of its outcome, or says how long it has to wait. Of many at once each sees all before it.
+pub async fn reserve(pool: &PgPool, attempt: Attempt) -> sqlx::Result<Result<Reserved, Duration>> {
+    let mut tx = pool.begin().await?;
+    let times = lock(&mut tx, &attempt).await?;
+    let wait = wait(&mut *tx, &attempt).await?;
+    if !wait.is_zero() {
+        return Ok(Err(wait));
+    }
+    count(&mut tx, &attempt).await?;
+    tx.commit().await?;
+    Ok(Ok(Reserved { attempt, times }))
+}
+
+/// Holds both rows, the place's before the account's, until the transaction ends; makes them where there are none.
+async fn lock(tx: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<Times> {
+    let rows = sqlx::query!(
+        r#"INSERT INTO login_backoff AS b (key, failures) VALUES ($1, 0), ($2, 0)
+           ON CONFLICT (key) DO UPDATE SET failures = b.failures
+           RETURNING key = $1 AS "is_place!", last_failure_at AS before, now() AS "now!""#,
+        attempt.place.as_bytes(),
+        attempt.account.as_bytes()
+    )
+    .fetch_all(tx)
+    .await?;
+    let place = rows.into_iter().find(|row| row.is_place).ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Times { now: place.now, before: place.before })
+}
+
 /// How long this place has to wait before it may try this account again; zero when it need not.
-pub async fn wait(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<Duration> {
+async fn wait(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<Duration> {
     let rows = sqlx::query!(
         r#"SELECT key = $1 AS "is_place!", failures,
                   extract(epoch FROM now() - last_failure_at)::float8 AS "age!",
@@ -50,7 +94,7 @@ fn seconds(seconds: f64) -> Duration {
 
 /// Counts a failure under both keys. A place begins anew after a day without one; an account every quarter of an
 /// hour.
-pub async fn failed(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<()> {
+async fn count(db: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO login_backoff AS b (key, failures) VALUES ($1, 1), ($2, 1)
          ON CONFLICT (key) DO UPDATE SET last_failure_at = now(),
@@ -67,8 +111,34 @@ pub async fn failed(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<
     Ok(())
 }
 
+/// Takes an attempt out of the count that was no guess, as if it had not been made.
+pub async fn give_back(pool: &PgPool, reserved: &Reserved) -> sqlx::Result<()> {
+    let Reserved { attempt, times } = reserved;
+    sqlx::query!(
+        "UPDATE login_backoff SET failures = greatest(failures - 1, 0),
+                last_failure_at = CASE WHEN last_failure_at = $2 THEN $3 ELSE last_failure_at END
+         WHERE key = $1",
+        attempt.place.as_bytes(),
+        times.now,
+        times.before
+    )
+    .execute(pool)
+    .await?;
+    let mut connection = pool.acquire().await?;
+    uncount(&mut connection, attempt).await
+}
+
+async fn uncount(db: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
+    let account = attempt.account.as_bytes();
+    sqlx::query!("UPDATE login_backoff SET failures = greatest(failures - 1, 0) WHERE key = $1", account)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Forgives this place its failures and remembers it. The account's failures elsewhere stay counted.
-pub async fn succeeded(tx: &mut PgConnection, attempt: &Attempt, user: UserId) -> sqlx::Result<()> {
+pub async fn succeeded(tx: &mut PgConnection, reserved: &Reserved, user: UserId) -> sqlx::Result<()> {
+    let attempt = &reserved.attempt;
     sqlx::query!(
         "WITH forgiven AS (DELETE FROM login_backoff WHERE key = $1)
          INSERT INTO known_places (key, user_id) VALUES ($1, $2)
@@ -76,9 +146,9 @@ pub async fn succeeded(tx: &mut PgConnection, attempt: &Attempt, user: UserId) -
         attempt.place.as_bytes(),
         user.uuid()
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    uncount(tx, attempt).await
 }
 
 /// Throws away what no decision needs any more: failures before `older_than`, and places that count as unknown again.

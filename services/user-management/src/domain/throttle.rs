@@ -69,6 +69,17 @@ mod tests {
     }
 
     #[test]
+    fn one_place_alone_cannot_use_the_budget_of_an_account_up() {
+        let mut at = Duration::ZERO;
+        let mut attempts = 0;
+        while at <= LONGEST {
+            attempts += 1;
+            at += wait_after(attempts);
+        }
+        assert!(attempts <= ACCOUNT_BUDGET / 2, "{attempts} within a quarter of an hour");
+    }
+
+    #[test]
     fn one_customer_is_one_place() {
         let key = |address: &str| place_key("a@b.co", address.parse().unwrap());
         assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));

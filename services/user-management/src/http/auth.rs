@@ -54,31 +54,28 @@ async fn login(
 ) -> Result<Response, ApiError> {
     limit(&state, from, state.quotas.sign_in).await?;
     let email = Email::parse(&login.email).map_err(|error| field("/email", "malformed", error))?;
-    let attempt = Attempt::on(email.as_str(), from);
-    reauth::admit(&state, &attempt).await?;
+    let attempt = reauth::admit(&state, Attempt::on(email.as_str(), from)).await?;
 
     let user = users::credentials_by_email(&state.pool, &email).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let verdict = state.hasher.verify(&login.password, stored).await?;
+    let verdict = reauth::compare(&state, &attempt, &login.password, stored).await?;
     let user = match user {
         Some(user) if verdict != Verdict::Wrong && user.verified => user,
-        other => return Err(refuse(&state, &attempt, other).await?),
+        other => return Err(refuse(&state, other).await?),
     };
-    if !user.active {
-        return Err(ApiError::code(Code::Forbidden).detail("this account is disabled: write to the shop"));
-    }
+    let proof = match proof(&user, &login) {
+        Ok(proof) => proof,
+        Err(no_guess) => {
+            backoff::give_back(&state.pool, &attempt).await?;
+            return Err(no_guess);
+        }
+    };
 
     let mut tx = state.pool.begin().await?;
-    if user.two_factor {
-        let proof = Proof::of(login.totp_code.as_deref(), login.recovery_code.as_deref());
-        let Some(proof) = proof else { return Err(Code::SecondFactorRequired.into()) };
-        if !second_factor::accept(&mut tx, &state, user.id, &proof).await? {
-            drop(tx);
-            backoff::failed(&state.pool, &attempt).await?;
-            return Err(
-                ApiError::code(Code::SecondFactorRequired).detail("the code is wrong, over or was used")
-            );
-        }
+    if let Some(proof) = proof
+        && !second_factor::accept(&mut tx, &state, user.id, &proof).await?
+    {
+        return Err(ApiError::code(Code::SecondFactorRequired).detail("the code is wrong, over or was used"));
     }
     let refresh = Token::generate();
     let start = Start {
@@ -102,15 +99,23 @@ async fn login(
     tokens(&state, &Refreshed { session, user: user.id, roles: user.roles, expires_at }, &refresh)
 }
 
-/// Counts a failure and tells nothing about its reason. An account that does not exist costs the same as one that
-/// does.
-async fn refuse(
-    state: &AppState,
-    attempt: &Attempt,
-    user: Option<Credentials>,
-) -> Result<ApiError, ApiError> {
+/// The code that the right password has to be accompanied by, if any.
+fn proof<'a>(user: &Credentials, login: &'a Login) -> Result<Option<Proof<'a>>, ApiError> {
+    if !user.active {
+        return Err(ApiError::code(Code::Forbidden).detail("this account is disabled: write to the shop"));
+    }
+    let proof = Proof::of(login.totp_code.as_deref(), login.recovery_code.as_deref());
+    match (user.two_factor, proof) {
+        (false, _) => Ok(None),
+        (true, None) => Err(Code::SecondFactorRequired.into()),
+        (true, proof) => Ok(proof),
+    }
+}
+
+/// Notes the failure, which counts already, and tells nothing about its reason. An account that does not exist costs
+/// the same as one that does.
+async fn refuse(state: &AppState, user: Option<Credentials>) -> Result<ApiError, ApiError> {
     let mut tx = state.pool.begin().await?;
-    backoff::failed(&mut *tx, attempt).await?;
     let subject = user.map(|user| user.id.uuid());
     record_as(&mut tx, "session.refused", Actor::System, subject, json!({})).await?;
     tx.commit().await?;

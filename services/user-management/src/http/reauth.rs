@@ -4,7 +4,7 @@ use shop_api::Code;
 use shop_api::ids::UserId;
 use shop_kit::{ApiError, ClientAddr, Quota};
 
-use crate::db::backoff::{self, Attempt};
+use crate::db::backoff::{self, Attempt, Reserved};
 use crate::db::users;
 use crate::domain::throttle::{account_key, network, place_key};
 use crate::hashing::Verdict;
@@ -25,18 +25,36 @@ pub(super) async fn limit(state: &AppState, from: ClientAddr, quota: Option<Quot
     }
 }
 
-/// Lets an attempt pass, or says when to come back: before anything is hashed, and alike for accounts that do not
-/// exist.
-pub(super) async fn admit(state: &AppState, attempt: &Attempt) -> Result<(), ApiError> {
-    let wait = backoff::wait(&state.pool, attempt).await?;
-    if wait.is_zero() {
-        return Ok(());
-    }
+/// Lets an attempt pass, counted as a failure until it proves none, or says when to come back: before anything is
+/// hashed, and alike for accounts that do not exist.
+pub(super) async fn admit(state: &AppState, attempt: Attempt) -> Result<Reserved, ApiError> {
+    // A storm costs its queue no write: what cannot be hashed now is not counted either.
+    state.hasher.check_room()?;
+    let wait = match backoff::reserve(&state.pool, attempt).await? {
+        Ok(reserved) => return Ok(reserved),
+        Err(wait) => wait,
+    };
     metrics::counter!("sign_in_throttled_total").increment(1);
     let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
     Err(ApiError::code(Code::TooManyRequests)
         .detail("too many failed attempts on this account: wait before the next one")
         .retry_after(seconds))
+}
+
+/// Compares a password for an admitted attempt. One that finds no place in the queue was no guess.
+pub(super) async fn compare(
+    state: &AppState,
+    reserved: &Reserved,
+    password: &str,
+    stored: Option<&str>,
+) -> Result<Verdict, ApiError> {
+    match state.hasher.verify(password, stored).await {
+        Ok(verdict) => Ok(verdict),
+        Err(busy) => {
+            backoff::give_back(&state.pool, reserved).await?;
+            Err(busy.into())
+        }
+    }
 }
 
 /// Asks a signed-in user for the password once more.
@@ -47,13 +65,11 @@ pub(super) async fn confirm_password(
     password: &str,
 ) -> Result<(), ApiError> {
     let user = users::credentials(&state.pool, *user).await?.ok_or(Code::SessionEnded)?;
-    let attempt = Attempt::on(&user.email, *from);
-    admit(state, &attempt).await?;
-    match state.hasher.verify(password, Some(&user.password_hash)).await? {
-        Verdict::Right | Verdict::RightButOutdated => Ok(()),
-        Verdict::Wrong => {
-            backoff::failed(&state.pool, &attempt).await?;
-            Err(ApiError::code(Code::InvalidCredentials).detail("the password is wrong"))
-        }
+    let attempt = admit(state, Attempt::on(&user.email, *from)).await?;
+    let verdict = compare(state, &attempt, password, Some(&user.password_hash)).await?;
+    if verdict == Verdict::Wrong {
+        return Err(ApiError::code(Code::InvalidCredentials).detail("the password is wrong"));
     }
+    backoff::give_back(&state.pool, &attempt).await?;
+    Ok(())
 }

@@ -7,12 +7,12 @@ use serde_json::json;
 use shop_api::users::auth::{ConfirmPassword, RecoveryCodes, RemoveTotp, TotpCode, TotpStarted};
 use shop_api::{Code, Permission};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use utoipa_axum::routes;
 
 use super::audit::record;
 use super::auth::secret;
-use super::reauth::confirm_password;
+use super::reauth::{admit, confirm_password};
 use super::second_factor::{Proof, accept, unix_now, unseal};
 use crate::db::backoff::{self, Attempt};
 use crate::db::{totp, users};
@@ -74,19 +74,17 @@ async fn confirm(
     from: ClientAddr,
     Json(body): Json<TotpCode>,
 ) -> Result<Response, ApiError> {
-    let attempt = Attempt::on(&me.account.email, from);
-    super::reauth::admit(&state, &attempt).await?;
-    let mut tx = state.pool.begin().await?;
-    let factor = totp::get(&mut *tx, me.user()).await?.ok_or(Code::NotFound)?;
+    let factor = totp::get(&state.pool, me.user()).await?.ok_or(Code::NotFound)?;
     if factor.confirmed {
         return Err(Code::AlreadyExists.into());
     }
+    let attempt = admit(&state, Attempt::on(&me.account.email, from)).await?;
     let Some(step) = unseal(&state, me.user(), &factor.sealed_seed)?.step_of(&body.code, unix_now()) else {
-        drop(tx);
-        backoff::failed(&state.pool, &attempt).await?;
         return Err(ApiError::code(Code::InvalidCredentials)
             .detail("the code is wrong: is the clock of the device right?"));
     };
+    backoff::give_back(&state.pool, &attempt).await?;
+    let mut tx = state.pool.begin().await?;
     if !totp::confirm(&mut tx, me.user(), step).await? {
         return Err(Code::AlreadyExists.into());
     }
@@ -111,11 +109,10 @@ async fn remove(
     Json(body): Json<RemoveTotp>,
 ) -> Result<StatusCode, ApiError> {
     confirm_password(&state, &me.user(), &from, &body.password).await?;
+    need_factor(&state.pool, &me).await?;
+    let attempt = admit(&state, Attempt::on(&me.account.email, from)).await?;
     let mut tx = state.pool.begin().await?;
-    need_factor(&mut tx, &me).await?;
     if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
-        drop(tx);
-        backoff::failed(&state.pool, &Attempt::on(&me.account.email, from)).await?;
         return Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"));
     }
     totp::remove(&mut tx, me.user()).await?;
@@ -123,6 +120,7 @@ async fn remove(
     record(&mut tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
     mail::enqueue(&mut *tx, "totp_disabled", me.user().uuid(), &json!({})).await?;
     tx.commit().await?;
+    backoff::give_back(&state.pool, &attempt).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -138,8 +136,8 @@ async fn renew_recovery_codes(
     Json(body): Json<ConfirmPassword>,
 ) -> Result<Response, ApiError> {
     confirm_password(&state, &me.user(), &from, &body.password).await?;
+    need_factor(&state.pool, &me).await?;
     let mut tx = state.pool.begin().await?;
-    need_factor(&mut tx, &me).await?;
     let codes = new_recovery_codes(&mut tx, &me).await?;
     record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
     tx.commit().await?;
@@ -147,8 +145,8 @@ async fn renew_recovery_codes(
 }
 
 /// 404 where no second factor is in force.
-async fn need_factor(tx: &mut PgConnection, me: &SignedIn) -> Result<(), ApiError> {
-    let factor = totp::get(tx, me.user()).await?;
+async fn need_factor(pool: &PgPool, me: &SignedIn) -> Result<(), ApiError> {
+    let factor = totp::get(pool, me.user()).await?;
     if factor.is_some_and(|factor| factor.confirmed) { Ok(()) } else { Err(Code::NotFound.into()) }
 }
 

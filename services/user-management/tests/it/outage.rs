@@ -134,9 +134,9 @@ async fn call_to_the_end(client: &Client, number: usize, seen: &Seen) -> BTreeMa
         let request = match number % 3 {
             0 => client.get("/users/me"),
             1 => client.post("/users/me/addresses").json(&address()),
-            _ => {
-                client.post("/auth/login").json(&json!({ "email": "ada@shop.example", "password": PASSWORD }))
-            }
+            _ => client
+                .post("/auth/login")
+                .json(&json!({ "email": format!("{number}@shop.example"), "password": PASSWORD })),
         };
         let request = if own_connection { request.header("connection", "close") } else { request };
         if own_connection && seen.moved_on.load(Ordering::SeqCst) {
@@ -170,11 +170,12 @@ async fn sigterm_under_load_loses_no_request() {
     })
     .await;
     let mut people = Vec::new();
-    for _ in 0..24 {
-        people.push(world.person(Role::Customer).await);
+    for number in 0..24 {
+        let person = world.person(Role::Customer).await;
+        let renamed = sqlx::query("UPDATE users SET email = $1 || '@shop.example' WHERE id = $2");
+        renamed.bind(number.to_string()).bind(person.id).execute(world.db.pool()).await.unwrap();
+        people.push(person);
     }
-    let first = sqlx::query("UPDATE users SET email = 'ada@shop.example' WHERE id = $1").bind(people[0].id);
-    first.execute(world.db.pool()).await.unwrap();
     let seen = Seen::default();
     let load = futures::future::join_all(
         people.iter().enumerate().map(|(number, person)| call_to_the_end(&person.client, number, &seen)),

@@ -118,6 +118,20 @@ async fn guessing_codes_leads_to_waiting() {
     login(&world, "totp_code", &code(&seed, 0)).await.expect_problem(Code::TooManyRequests);
 }
 
+/// The password alone is half a log-in and no guess: the wait that is over does not begin anew before the code is sent.
+#[tokio::test]
+async fn the_right_password_without_a_code_is_no_failure() {
+    let world = World::start().await;
+    let (_, seed, _) = with_factor(&world).await;
+    world.try_login(ADA, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+    // As after nine failures, whose wait of sixteen seconds is over.
+    world.age("UPDATE login_backoff SET failures = 9, last_failure_at = now() - interval '20 seconds'").await;
+    for _ in 0..3 {
+        world.try_login(ADA, SECRET).await.expect_problem(Code::SecondFactorRequired);
+    }
+    login(&world, "totp_code", &code(&seed, 0)).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_recovery_code_works_once_and_a_new_set_replaces_the_old() {
     let world = World::start().await;

@@ -1,5 +1,7 @@
 //! Log in, log out, sessions, and how guessing is slowed without giving anybody a lock on somebody's account.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use shop_api::Code;
 use shop_api::users::auth::SessionList;
@@ -113,6 +115,59 @@ async fn failures_lead_to_waiting_that_doubles_and_a_success_forgives() {
     world.login(ADA).await;
 }
 
+/// How many guesses one place may have made so long after the first: five, then one after each wait.
+fn allowed(elapsed: Duration) -> usize {
+    5 + (1..).take_while(|n| elapsed.as_secs() + 1 >= (1 << n) - 1).count()
+}
+
+#[tokio::test]
+async fn guesses_at_once_are_counted_like_guesses_one_by_one() {
+    // What the proxy says is where a client is.
+    let world =
+        World::with(|service| service.env("SIGN_IN_LIMIT", "off").env("TRUSTED_PROXIES", "127.0.0.1/32"))
+            .await;
+    world.sign_up(ADA).await;
+    let from = |place: &str, email: &str, password: String| {
+        let request = world.anonymous().post("/auth/login").header("x-forwarded-for", place);
+        request.json(&json!({ "email": email, "password": password })).send()
+    };
+    for email in [ADA, "nobody@shop.example"] {
+        let start = Instant::now();
+        let guesses = (0..45).map(|n| from("203.0.113.9", email, ["wrong one ", &n.to_string()].concat()));
+        let answers = futures::future::join_all(guesses).await;
+        let most = allowed(start.elapsed());
+        let guessed = answers.iter().filter(|answer| answer.status == 401).count();
+        assert!((5..=most).contains(&guessed), "{email}: {guessed} of 45, not 5 to {most}");
+        let waits = answers.iter().filter(|answer| answer.status == 429).count();
+        assert_eq!(guessed + waits, 45, "{email}: {answers:?}");
+    }
+    // Nobody else waits, and the account's budget has room for many more such places.
+    from("203.0.113.77", ADA, SECRET.to_owned()).await.expect(200);
+    let account = user_management::domain::throttle::account_key(ADA);
+    let counted: i32 = sqlx::query_scalar("SELECT failures FROM login_backoff WHERE key = $1")
+        .bind(account.as_bytes())
+        .fetch_one(world.db.pool())
+        .await
+        .unwrap();
+    assert!(counted <= 15, "{counted}");
+}
+
+#[tokio::test]
+async fn what_the_owner_does_right_is_no_failure() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let me = world.anonymous().with_token(&world.login(ADA).await.access_token);
+    for _ in 0..10 {
+        world.login(ADA).await;
+        me.post("/users/me/totp").json(&json!({ "password": SECRET })).send().await.expect(200);
+    }
+    world.age("UPDATE users SET status = 'disabled'").await;
+    for _ in 0..10 {
+        world.try_login(ADA, SECRET).await.expect_problem(Code::Forbidden);
+    }
+    assert_eq!(world.count("SELECT count(*) FROM login_backoff WHERE failures > 0").await, 0);
+}
+
 #[tokio::test]
 async fn strangers_cannot_shut_a_user_out_of_a_known_place() {
     let world = World::start().await;
@@ -120,7 +175,7 @@ async fn strangers_cannot_shut_a_user_out_of_a_known_place() {
     world.login(ADA).await;
     // As after thirty failures from all over the world: no key but the account's own.
     let key = user_management::domain::throttle::account_key(ADA);
-    sqlx::query("INSERT INTO login_backoff (key, failures) VALUES ($1, 30)")
+    sqlx::query("UPDATE login_backoff SET failures = 30, last_failure_at = now(), window_start = now() WHERE key = $1")
         .bind(key.as_bytes())
         .execute(world.db.pool())
         .await
