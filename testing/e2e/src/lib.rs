@@ -46,6 +46,21 @@ pub fn fenced(file: &Path, text: &str) -> Vec<Documented> {
     found
 }
 
+/// All fenced `sh` blocks of one Markdown text as one script, as a reader runs them: one after the other in one shell.
+#[must_use]
+pub fn script(text: &str) -> String {
+    let mut script = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            inside = !inside && language == "sh";
+        } else if inside {
+            script.extend([line, "\n"]);
+        }
+    }
+    script
+}
+
 /// Finds every command of ours that stands in the text itself, between backquotes.
 #[must_use]
 pub fn inline(file: &Path, text: &str) -> Vec<Documented> {
@@ -104,6 +119,12 @@ mod tests {
     #[test]
     fn fenced_commands_are_joined_and_lose_their_comments() {
         assert_eq!(seen(&fenced(Path::new("x.md"), TEXT)), [(3, "cargo a"), (5, "curl -s --fail x")]);
+    }
+
+    #[test]
+    fn a_script_has_every_line_of_the_shell_and_no_other() {
+        let script = script(TEXT);
+        assert_eq!(script, "cargo a   # why\n# only a comment\ncurl -s \\\n  --fail x\n");
     }
 
     #[test]

@@ -127,6 +127,9 @@ fn a_stack_in_the_background_is_found_again_after_its_supervisor_was_killed() {
     assert!(logs.code == 0 && logs.stdout.ends_with("started\n"), "{logs:?}");
     assert_eq!(checkout.run(&["seed"]).stdout, "seeded tiny\n");
     assert_eq!(checkout.run(&["mail"]).stdout, "no mail yet\n");
+    let late = checkout.run(&["mail", "show", "--to", "ada@shop.test", "--wait", "1"]);
+    assert_eq!(late.code, 8);
+    assert!(late.stderr.contains("no mail yet to ada@shop.test within 1 s"), "{}", late.stderr);
 
     supervisor.signal(Signal::KILL).unwrap();
     while supervisor.is_alive() {

@@ -4,7 +4,6 @@
 mod access;
 mod addresses;
 mod admin;
-mod administering;
 mod commands;
 mod draining;
 mod enumeration;
@@ -28,5 +27,4 @@ mod storm;
 mod sweeping;
 mod tokens;
 mod visitor;
-mod walk;
 mod world;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use shop_e2e::{Documented, documents, fenced, inline};
+use shop_e2e::{Documented, documents, fenced, inline, script};
 
 use crate::shell::Shell;
 
@@ -40,10 +40,16 @@ const COMMANDS: &[(&str, How)] = &[
     ("cargo xtask bench --check", How::Bench),
 ];
 
-/// Documents whose commands are run as a whole by another test.
-const WHOLE: &[(&str, &str)] = &[
-    ("docs/howto/walk.md", "services/user-management/tests/it/walk.rs"),
-    ("docs/howto/administer-users.md", "services/user-management/tests/it/administering.rs"),
+/// Pages that are run as a whole on the seeded stack, and what they must print, in this order.
+const WHOLE: &[(&str, &[&str])] = &[
+    (
+        "docs/howto/walk.md",
+        &["joan.", "second_factor_required", "current", "session_ended", "addresses", "session_ended"],
+    ),
+    (
+        "docs/howto/administer-users.md",
+        &["ada@shop.example", "user.roles_changed", "user.disabled", "Bearer"],
+    ),
 ];
 
 fn how(one: &Documented) -> Option<How> {
@@ -70,11 +76,6 @@ fn every_documented_command_is_run_by_somebody() {
         .map(|one| format!("{}:{}: {}", one.file.display(), one.line, one.command))
         .collect();
     assert!(unknown.is_empty(), "add to COMMANDS in {}:\n{}", file!(), unknown.join("\n"));
-    for (document, test) in WHOLE {
-        let text = std::fs::read_to_string(Shell::root().join(test)).unwrap_or_default();
-        let name = Path::new(document).file_name().unwrap().to_str().unwrap();
-        assert!(text.contains(name), "{test} does not run {document}");
-    }
 }
 
 #[test]
@@ -106,6 +107,10 @@ fn documented_commands_work_beside_a_stack_that_leaves_nothing_behind() {
     let log_in = printed.lines().find(|line| line.contains("/auth/login")).expect("it prints a log-in");
     let answer = String::from_utf8(shell.run(log_in).stdout).unwrap();
     assert!(answer.contains("\"access_token\""), "`{log_in}` answers {answer}");
+    let shop = log_in.rsplit(' ').next().and_then(|url| url.strip_suffix("/auth/login")).unwrap();
+    for (page, words) in WHOLE {
+        walk(&shell, shop, page, words);
+    }
     for one in &all {
         match how(one) {
             Some(How::Run) => check(&shell, one, &one.command, "run as it stands"),
@@ -121,6 +126,22 @@ fn documented_commands_work_beside_a_stack_that_leaves_nothing_behind() {
     let status = stack.interrupt();
     assert!(matches!(status.code(), Some(0 | 130)), "Ctrl-C ended it with {status}");
     assert_eq!(shell.left_behind(), Vec::<String>::new());
+}
+
+/// Twice: a reader starts again after a mistake.
+fn walk(shell: &Shell, shop: &str, page: &str, words: &[&str]) {
+    let text = std::fs::read_to_string(Shell::root().join(page)).unwrap();
+    for _ in 0..2 {
+        let typed = format!("set -eu\nSHOP={shop}\n{}", script(&text));
+        let output = shell.run(&typed);
+        let (said, wrong) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{page}: {said}\n{wrong}");
+        words.iter().fold(&*said, |rest, word| match rest.split_once(word) {
+            Some((_, rest)) => rest,
+            None => panic!("{page}: {word} is not said in this order: {said}\n{wrong}"),
+        });
+    }
 }
 
 fn check(shell: &Shell, one: &Documented, typed: &str, why: &str) {

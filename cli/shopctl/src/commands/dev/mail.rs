@@ -1,5 +1,5 @@
 //! `shopctl dev mail`: the mails that the services have sent, none of which left this machine.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -31,10 +31,22 @@ enum MailCommand {
     /// List the mails, the oldest first (the default)
     List,
     /// Show one mail as text
-    Show {
-        /// Its number in the list; the newest if absent
-        number: Option<usize>,
-    },
+    Show(ShowArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// Its number in the list; the newest if absent
+    number: Option<usize>,
+    /// The newest to this address
+    #[arg(long, value_name = "EMAIL", conflicts_with = "number")]
+    to: Option<String>,
+    /// The newest with these words in its subject, whatever their case
+    #[arg(long, value_name = "WORDS", conflicts_with = "number")]
+    subject: Option<String>,
+    /// Wait at most so many seconds for it
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
 }
 
 #[derive(Serialize)]
@@ -49,7 +61,7 @@ pub(crate) async fn run(args: &MailArgs, context: &Context, ui: &mut Ui) -> Resu
         read => read.or_exit(Exit::Unexpected, "the mailbox cannot be read"),
     };
     match &args.command {
-        Some(MailCommand::Show { number }) => show(&read()?, *number, ui)?,
+        Some(MailCommand::Show(args)) => show(args, read, ui).await?,
         _ if args.follow => return follow(read, ui).await,
         _ => list(&read()?, ui)?,
     }
@@ -83,19 +95,61 @@ fn list(mails: &[Mail], ui: &mut Ui) -> Result<(), CommandError> {
     let text = if rows.is_empty() { "no mail yet".to_owned() } else { rows.join("\n") };
     ui.data(&Listed { mails }, text)?;
     if !rows.is_empty() && !ui.is_json() {
-        ui.hint("`shopctl dev mail show` shows the newest, `show N` another one");
+        ui.hint("`shopctl dev mail show` shows the newest, `show N` another one, `show --to … --wait 10` one that is on its way");
     }
     Ok(())
 }
 
-fn show(mails: &[Mail], number: Option<usize>, ui: &mut Ui) -> Result<(), CommandError> {
-    let number = number.unwrap_or(mails.len());
-    let Some(mail) = number.checked_sub(1).and_then(|index| mails.get(index)) else {
-        let text = if mails.is_empty() { "no mail yet".to_owned() } else { format!("no mail {number}") };
-        return Err(CommandError::usage(text).hint("`shopctl dev mail` lists what there is"));
+async fn show(
+    args: &ShowArgs,
+    read: impl Fn() -> Result<Vec<Mail>, CommandError>,
+    ui: &mut Ui,
+) -> Result<(), CommandError> {
+    let end = Instant::now() + Duration::from_secs(args.wait);
+    let mails = loop {
+        let mails = read()?;
+        if args.pick(&mails).is_some() || Instant::now() >= end {
+            break mails;
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    let Some(mail) = args.pick(&mails) else {
+        return Err(args.missing(mails.is_empty()).hint("`shopctl dev mail` lists what there is"));
     };
     let head = format!("from:    {}\nto:      {}\nsubject: {}", mail.from, mail.to.join(", "), mail.subject);
     ui.data(mail, format!("{head}\nat:      {}\n\n{}", at(mail), mail.text.trim_end()))
+}
+
+impl ShowArgs {
+    fn pick<'a>(&self, mails: &'a [Mail]) -> Option<&'a Mail> {
+        if let Some(number) = self.number {
+            return number.checked_sub(1).and_then(|index| mails.get(index));
+        }
+        let words = self.subject.as_ref().map(|words| words.to_lowercase());
+        mails.iter().rev().find(|mail| {
+            let reader = |wanted: &String| mail.to.iter().any(|one| one.eq_ignore_ascii_case(wanted));
+            let about = |words: &String| mail.subject.to_lowercase().contains(words);
+            self.to.as_ref().is_none_or(reader) && words.as_ref().is_none_or(about)
+        })
+    }
+
+    fn missing(&self, is_empty: bool) -> CommandError {
+        let mut text = match self.number {
+            _ if is_empty => "no mail yet".to_owned(),
+            Some(number) => format!("no mail {number}"),
+            None => "no such mail".to_owned(),
+        };
+        if let Some(to) = &self.to {
+            text.push_str(&format!(" to {to}"));
+        }
+        if let Some(words) = &self.subject {
+            text.push_str(&format!(" with {words:?} in its subject"));
+        }
+        match self.wait {
+            0 => CommandError::usage(text),
+            wait => CommandError::new(Exit::DeadlinePassed, format!("{text} within {wait} s")),
+        }
+    }
 }
 
 fn row(index: usize, mail: &Mail) -> String {
@@ -105,4 +159,47 @@ fn row(index: usize, mail: &Mail) -> String {
 fn at(mail: &Mail) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
     mail.received_at.format(&format).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        show: ShowArgs,
+    }
+
+    fn mail(to: &str, subject: &str) -> Mail {
+        let received = time::OffsetDateTime::UNIX_EPOCH;
+        serde_json::from_value(serde_json::json!({
+            "id": "00000000-0000-0000-0000-000000000000",
+            "received_at": received.format(&time::format_description::well_known::Rfc3339).unwrap(),
+            "from": "shop@localhost", "to": [to], "subject": subject, "text": "", "html": null, "raw": "",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_newest_that_was_asked_for_is_shown() {
+        let mails = [
+            mail("ada@shop.test", "Verify your address"),
+            mail("ada@shop.test", "Set a new password"),
+            mail("bob@shop.test", "Verify your address"),
+        ];
+        let picked = |arguments: &str| {
+            let cli = Cli::parse_from(format!("show {arguments}").split_whitespace());
+            let found = cli.show.pick(&mails)?;
+            mails.iter().position(|mail| std::ptr::eq(mail, found))
+        };
+        assert_eq!(picked(""), Some(2));
+        assert_eq!(picked("1"), Some(0));
+        assert_eq!((picked("0"), picked("4")), (None, None));
+        assert_eq!(picked("--to ADA@shop.test"), Some(1));
+        assert_eq!(picked("--to ada@shop.test --subject verify"), Some(0));
+        assert_eq!(picked("--to eve@shop.test"), None);
+    }
 }
