@@ -8,6 +8,7 @@ mod auth;
 mod clients;
 mod me;
 mod oauth;
+mod pages;
 mod password;
 mod reauth;
 mod register;
@@ -29,6 +30,7 @@ pub(crate) fn router() -> ApiRouter<AppState> {
         auth::router(),
         password::router(),
         oauth::router(),
+        pages::router(),
         me::router(),
         addresses::router(),
         sessions::router(),

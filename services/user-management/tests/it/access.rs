@@ -16,6 +16,10 @@ use crate::world::World;
 const TABLE: &str = "
                                             anonymous customer support admin service other
 GET    /.well-known/jwks.json               yes       yes      yes     yes   yes     -
+GET    /account/verify                      yes       yes      yes     yes   yes     -
+GET    /account/reset                       yes       yes      yes     yes   yes     -
+GET    /account/page.js                     yes       yes      yes     yes   yes     -
+GET    /account/page.css                    yes       yes      yes     yes   yes     -
 POST   /auth/login                          yes       yes      yes     yes   yes     -
 POST   /auth/logout                         401       yes      yes     yes   yes     -
 POST   /auth/logout-all                     401       yes      yes     yes   403     -

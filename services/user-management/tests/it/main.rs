@@ -12,6 +12,7 @@ mod hostile;
 mod leaks;
 mod openapi;
 mod outage;
+mod pages;
 mod plans;
 mod profile;
 mod refreshing;
