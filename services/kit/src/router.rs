@@ -162,7 +162,8 @@ fn describe(operation: &mut Operation, access: Access) {
 
     let takes_input =
         operation.request_body.is_some() || operation.parameters.as_ref().is_some_and(|p| !p.is_empty());
-    let mut codes = vec![Code::TooManyRequests, Code::Internal, Code::Unavailable, Code::DeadlineExceeded];
+    let mut codes = vec![Code::TooManyRequests, Code::UriTooLong, Code::HeadersTooLarge];
+    codes.extend([Code::Internal, Code::Unavailable, Code::DeadlineExceeded]);
     if takes_input {
         codes.extend([Code::MalformedRequest, Code::ValidationFailed]);
     }
