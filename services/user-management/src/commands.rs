@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -16,7 +17,7 @@ use crate::db::{admin, clients, users};
 use crate::domain::email::Email;
 use crate::domain::token::Token;
 use crate::events;
-use crate::keys::folder;
+use crate::keys::folder::{self, RotateError};
 use crate::service::UserManagement;
 
 /// Subcommands of this service alone.
@@ -45,11 +46,16 @@ pub enum KeysCommand {
         #[arg(long, env = "SIGNING_KEYS_DIR", value_name = "DIR")]
         dir: PathBuf,
     },
-    /// Next becomes current, current becomes previous, and a new next is made; not sooner than 15 minutes after the last time
+    /// Next becomes current, current becomes previous, and a new next is made
+    ///
+    /// Refused within 16 minutes of the last time: tokens of the key that would go are still good.
     Rotate {
         /// The folder
         #[arg(long, env = "SIGNING_KEYS_DIR", value_name = "DIR")]
         dir: PathBuf,
+        /// Also when tokens end by it, because a key has leaked
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -72,8 +78,15 @@ pub(crate) async fn run(command: Command, config: &KitConfig) -> Result<(), Boot
             tracing::info!(dir = %dir.display(), made, "signing keys are there");
             Ok(())
         }
-        Command::Keys(KeysCommand::Rotate { dir }) => {
-            folder::rotate(&dir).map_err(|error| in_folder(&dir, &error))?;
+        Command::Keys(KeysCommand::Rotate { dir, force }) => {
+            let overlap = if force { Duration::ZERO } else { folder::OVERLAP };
+            folder::rotate(&dir, overlap).map_err(|error| match error {
+                RotateError::Io(error) => in_folder(&dir, &error),
+                soon @ RotateError::TooSoon(_) => BootError::usage(format_args!(
+                    "the signing keys in {} were not rotated: {soon}; wait, or give --force when a key has leaked",
+                    dir.display()
+                )),
+            })?;
             tracing::info!(dir = %dir.display(), "signing keys rotated");
             Ok(())
         }

@@ -5,12 +5,15 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
+
+use crate::state::ACCESS_TOKEN_LIFE;
 
 /// What a key of the folder is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,23 +52,55 @@ pub fn init(dir: &Path) -> io::Result<bool> {
     Ok(made)
 }
 
-/// Moves on: current becomes previous, next becomes current, a new next is made. Wait for the longest life of an
-/// access token (15 minutes) before the following rotation.
+/// How long the previous key stays: the life of an access token, and a minute in which a replica may go on signing
+/// with it before it has looked at the folder.
+pub const OVERLAP: Duration = ACCESS_TOKEN_LIFE.saturating_add(Duration::from_mins(1));
+
+/// Why the keys were not rotated.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    #[error("tokens of the key before the last rotation are good for {} more minutes", .0.as_secs().div_ceil(60))]
+    TooSoon(Duration),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Moves on: current becomes previous, next becomes current, a new next is made.
 ///
 /// # Errors
-/// When there are no keys yet or a file cannot be written; the folder is usable in every case.
-pub fn rotate(dir: &Path) -> io::Result<()> {
+/// [`RotateError::TooSoon`] while the previous key is younger in its role than `overlap`: its tokens would end. When
+/// there are no keys yet or a file cannot be written; the folder is usable in every case.
+pub fn rotate(dir: &Path, overlap: Duration) -> Result<(), RotateError> {
     let (current, next, previous) =
         (path(dir, Role::Current), path(dir, Role::Next), path(dir, Role::Previous));
-    // A rotation that was interrupted left no next key.
     if !next.try_exists()? && current.try_exists()? {
         put_new(&next)?;
+        if previous.try_exists()? {
+            // All that an interrupted rotation had left to do.
+            return Ok(fs::File::open(dir)?.sync_all()?);
+        }
+    }
+    // One that was interrupted before it moved anything may go on.
+    let begun = previous.try_exists()? && fs::read(&previous)? == fs::read(&current)?;
+    let left = overlap.saturating_sub(age(&previous)?);
+    if !begun && !left.is_zero() {
+        return Err(RotateError::TooSoon(left));
     }
     let copy = Zeroizing::new(fs::read(&current)?);
     replace(&previous, &copy)?;
     fs::rename(&next, &current)?;
     put_new(&next)?;
-    fs::File::open(dir)?.sync_all()
+    Ok(fs::File::open(dir)?.sync_all()?)
+}
+
+/// How long ago the file was written; without one, longer than anything.
+fn age(path: &Path) -> io::Result<Duration> {
+    match fs::metadata(path) {
+        // One from the future has a clock for its age that is not ours: it counts as new.
+        Ok(metadata) => Ok(metadata.modified()?.elapsed().unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Duration::MAX),
+        Err(error) => Err(error),
+    }
 }
 
 fn put_new(path: &Path) -> io::Result<()> {
@@ -112,12 +147,17 @@ mod tests {
         let [current, next] = kids(&keys).try_into().unwrap();
         assert!(!keys.reload().unwrap());
 
-        rotate(&dir).unwrap();
+        rotate(&dir, OVERLAP).unwrap();
         assert!(keys.reload().unwrap());
         let [now, fresh, before] = kids(&keys).try_into().unwrap();
         assert_eq!((&now, &before), (&next, &current));
 
-        rotate(&dir).unwrap();
+        let refused = rotate(&dir, OVERLAP).unwrap_err();
+        assert!(matches!(refused, RotateError::TooSoon(left) if left > ACCESS_TOKEN_LIFE), "{refused}");
+        assert!(!keys.reload().unwrap(), "nothing was touched");
+        let previous = fs::File::options().write(true).open(path(&dir, Role::Previous)).unwrap();
+        previous.set_modified(std::time::SystemTime::now() - OVERLAP).unwrap();
+        rotate(&dir, OVERLAP).unwrap();
         keys.reload().unwrap();
         let last = kids(&keys);
         assert_eq!((&last[0], &last[2]), (&fresh, &now));
@@ -129,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("keys");
         init(&dir).unwrap();
-        rotate(&dir).unwrap();
+        rotate(&dir, OVERLAP).unwrap();
         for role in [Role::Current, Role::Next, Role::Previous] {
             assert_eq!(fs::metadata(path(&dir, role)).unwrap().permissions().mode() & 0o777, 0o600);
         }
@@ -149,7 +189,7 @@ mod tests {
         );
         fs::rename(path(dir.path(), Role::Next), path(dir.path(), Role::Current)).unwrap();
         assert_eq!(kids(&SigningKeys::open(dir.path()).unwrap()).len(), 2);
-        rotate(dir.path()).unwrap();
+        rotate(dir.path(), OVERLAP).unwrap();
         assert_eq!(kids(&SigningKeys::open(dir.path()).unwrap()).len(), 3);
     }
 

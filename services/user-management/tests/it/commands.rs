@@ -80,6 +80,14 @@ async fn keys_are_made_once_and_rotated_in_place() {
     assert_eq!(std::fs::read(keys.join("current.pem")).unwrap(), first);
     assert!(run("rotate").await.status.success());
     assert_eq!(std::fs::read(keys.join("previous.pem")).unwrap(), first);
+    let early = run("rotate").await;
+    assert_eq!(early.status.code(), Some(2), "{}", early.output);
+    assert!(early.output.contains("good for 16 more minutes; wait, or give --force"), "{}", early.output);
+    assert_eq!(std::fs::read(keys.join("previous.pem")).unwrap(), first, "nothing was touched");
+    let forced =
+        world.program().run(&["keys", "rotate", "--force", "--dir", &keys.display().to_string()]).await;
+    assert!(forced.status.success(), "{}", forced.output);
+    assert_ne!(std::fs::read(keys.join("previous.pem")).unwrap(), first);
 }
 
 #[tokio::test]

@@ -115,13 +115,16 @@ async fn keys_rotate_under_a_running_service_with_an_overlap() {
     let [current, next] = jwks().await.try_into().unwrap();
     assert_eq!(kid(&before.access_token), current);
 
-    folder::rotate(&world.keys_dir()).unwrap();
+    folder::rotate(&world.keys_dir(), folder::OVERLAP).unwrap();
     until("the service has seen the rotation", || async { jwks().await.len() == 3 }).await;
     let after = world.login("ada@shop.example").await;
     assert_eq!(kid(&after.access_token), next);
     assert!(world.opens(&before).await && world.opens(&after).await);
 
-    folder::rotate(&world.keys_dir()).unwrap();
+    let previous = folder::path(&world.keys_dir(), folder::Role::Previous);
+    let previous = std::fs::File::options().write(true).open(previous).unwrap();
+    previous.set_modified(std::time::SystemTime::now() - folder::OVERLAP).unwrap();
+    folder::rotate(&world.keys_dir(), folder::OVERLAP).unwrap();
     until("the first key is gone", || async { !jwks().await.contains(&current) }).await;
     let old = world.anonymous().with_token(&before.access_token).get("/users/me").send().await;
     old.expect_problem(Code::InvalidToken);
