@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use utoipa_axum::routes;
 
 use super::audit::record;
-use super::reauth::confirm_password;
+use super::reauth::{confirm_password, limit};
 use super::{field, weak};
 use crate::db::sessions::Ended;
 use crate::db::{self, admin, profile, sessions, tokens};
@@ -150,6 +150,8 @@ async fn change_email(
     from: ClientAddr,
     Json(change): Json<ChangeEmail>,
 ) -> Result<StatusCode, ApiError> {
+    // It mails to whatever address is given.
+    limit(&state, from, state.quotas.mail).await?;
     let email = Email::parse(&change.email).map_err(|error| field("/email", "malformed", error))?;
     confirm_password(&state, &me.user(), &from, &change.password).await?;
     let mut tx = state.pool.begin().await?;

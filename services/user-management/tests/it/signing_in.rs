@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use shop_api::Code;
 use shop_api::users::auth::SessionList;
+use shop_api::{Code, Role};
 
 use crate::visitor::SECRET;
 use crate::world::{PASSWORD, World};
@@ -205,6 +205,11 @@ async fn one_address_has_a_quota_of_attempts_and_of_mails() {
     world.forgot(ADA).await.expect(202);
     world.register(ADA, SECRET).await.expect(202);
     world.forgot(ADA).await.expect_problem(Code::TooManyRequests);
+    // Who is signed in mails to whatever address they like, too.
+    let person = world.person(Role::Customer).await;
+    let moving = json!({ "email": "elsewhere@shop.example", "password": PASSWORD });
+    let moved = person.client.post("/users/me/email").json(&moving).send().await;
+    moved.expect_problem(Code::TooManyRequests);
 }
 
 #[tokio::test]
