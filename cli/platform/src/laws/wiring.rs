@@ -152,8 +152,10 @@ pub(super) fn env_holds_no_secret(environments: &[Resolved], found: &mut Finding
     const WORDS: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE", "CREDENTIAL"];
     for (_, service) in everywhere(environments) {
         for (variable, value) in &service.env.value {
-            let named_like_one = variable.as_str().split('_').any(|word| WORDS.contains(&word));
-            if named_like_one || has_password(value.as_str()) {
+            let name = variable.as_str();
+            let named_like_one =
+                name.split('_').any(|word| WORDS.contains(&word)) || name == "KEY" || name.ends_with("_KEY");
+            if named_like_one || has_password(value.as_str()) || is_a_key(value.as_str()) {
                 let message = format!("`env.{variable}` looks like a secret");
                 let hint =
                     "list it under `secrets` as a file; the value never stands in this file".to_owned();
@@ -163,11 +165,31 @@ pub(super) fn env_holds_no_secret(environments: &[Resolved], found: &mut Finding
     }
 }
 
-/// Whether `value` is a URL with a password: `scheme://user:password@host`.
+/// Whether `value` is a URL with a password: `scheme://user:password@host`, or in a parameter as PostgreSQL takes it.
 fn has_password(value: &str) -> bool {
     let after_scheme = value.split_once("://").map_or("", |(_, rest)| rest);
     let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+    let query = after_scheme.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+        || names.map(str::to_ascii_lowercase).any(|name| name.contains("password"))
+}
+
+/// Whether `value` begins as keys of well-known makers do: Stripe, AWS, GitHub, GitLab, Slack, and PEM files.
+fn is_a_key(value: &str) -> bool {
+    const BEGINNINGS: [&str; 10] = [
+        "sk_live_",
+        "sk_test_",
+        "rk_live_",
+        "AKIA",
+        "ASIA",
+        "ghp_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-",
+        "-----BEGIN",
+    ];
+    BEGINNINGS.iter().any(|beginning| value.starts_with(beginning))
 }
 
 pub(super) fn env_sets_nothing_of_ours(environments: &[Resolved], found: &mut Findings<'_>) {
