@@ -258,6 +258,10 @@ fn a_token_file_wins() {
         fs::write(&token, text).expect("written");
         assert_eq!(with_file(&["status"]).code, expected, "{text:?}");
     }
+    fs::remove_file(&token).expect("removed");
+    let missing = with_file(&["status"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.stderr.contains("check its path, and who may read it"), "{missing:?}");
     fs::write(&token, "stale").expect("written");
     let stale = with_file(&["status"]).stderr;
     let hint = "put a new token into ci-token, or unset SHOPCTL_TOKEN_FILE";

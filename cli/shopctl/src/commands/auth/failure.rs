@@ -16,10 +16,13 @@ pub(super) fn of(error: &ClientError, environment: &str) -> CommandError {
         ClientError::Unreachable { .. } if environment == "dev" => {
             new(Exit::Unreachable).hint("`shopctl dev status` shows what runs")
         }
-        ClientError::Unreachable { .. } | ClientError::Unexpected(_) | ClientError::Undecodable(_) => {
-            new(Exit::Unreachable)
+        ClientError::Unreachable { .. } => new(Exit::Unreachable).hint(format!(
+            "`shopctl config show --env {environment}` shows its host; --url names another address"
+        )),
+        ClientError::Unexpected(_) | ClientError::Undecodable(_) => {
+            new(Exit::Unreachable).hint("does something else answer at that address?")
         }
-        ClientError::Deadline(_) => new(Exit::DeadlinePassed),
+        ClientError::Deadline(_) => new(Exit::DeadlinePassed).hint("try again in a moment"),
         ClientError::Setup(_) => new(Exit::Unexpected),
         ClientError::Problem(problem) => match problem.code {
             Code::InvalidCredentials => new(Exit::NotAuthorised),

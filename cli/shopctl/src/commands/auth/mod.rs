@@ -117,10 +117,12 @@ fn address(environment: &str, context: &Context) -> Result<String, CommandError>
 /// The text of a file without the newline at its end, registered for masking.
 fn secret_of(path: &std::path::Path, what: &str, ui: &Ui) -> Result<String, CommandError> {
     let text = std::fs::read_to_string(path)
-        .or_exit(Exit::Usage, format!("{what} {} cannot be read", path.display()))?;
+        .or_exit(Exit::Usage, format!("{what} {} cannot be read", path.display()))
+        .map_err(|error| error.hint("check its path, and who may read it"))?;
     let secret = text.trim_end_matches(['\r', '\n']).to_owned();
     if secret.is_empty() {
-        return Err(CommandError::usage(format!("{what} {} is empty", path.display())));
+        let error = CommandError::usage(format!("{what} {} is empty", path.display()));
+        return Err(error.hint("write the secret into it, and nothing else"));
     }
     ui.redactor().register(&secret);
     Ok(secret)
