@@ -38,8 +38,7 @@ pub(crate) struct Checkout {
 
 impl Checkout {
     pub(crate) fn new() -> Self {
-        let free =
-            || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let free = || shop_devstack::port::free().unwrap().to_string();
         let world = World::with(&PLATFORM.replace("PUBLIC", &free()).replace("ADMIN", &free()));
         // As root the database server runs under another account, which has to pass through.
         std::fs::set_permissions(world.path(""), std::fs::Permissions::from_mode(0o711)).unwrap();
