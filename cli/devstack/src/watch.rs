@@ -110,17 +110,13 @@ impl Watch {
             if matches!(event.kind, EventKind::Access(_)) {
                 continue;
             }
-            for path in event.paths.into_iter().filter(|path| is_source(path)) {
-                if let Some(concerned) = self.concerned(&path) {
+            for path in event.paths {
+                if let Some(concerned) = concerned(&self.folders, &path) {
                     packages.extend(concerned.iter().cloned());
                     paths.push(path);
                 }
             }
         }
-    }
-
-    fn concerned(&self, path: &Path) -> Option<&BTreeSet<String>> {
-        path.ancestors().find_map(|folder| self.folders.get(folder))
     }
 
     async fn apply(
@@ -159,7 +155,17 @@ fn unwatchable(error: &notify::Error) -> Trouble {
     Trouble::Environment(format!("files cannot be watched: {error}"))
 }
 
-/// Whether a build may read the file: neither an editor's own nor what cargo writes.
+/// The packages that are built from the file: none where it is an editor's own or what cargo writes. The folders above
+/// its crate's do not matter; a checkout may lie in one that is called `tests`.
+fn concerned<'a>(
+    folders: &'a BTreeMap<PathBuf, BTreeSet<String>>,
+    path: &Path,
+) -> Option<&'a BTreeSet<String>> {
+    let (folder, packages) = path.ancestors().find_map(|folder| folders.get_key_value(folder))?;
+    is_source(path.strip_prefix(folder).ok()?).then_some(packages)
+}
+
+/// Whether a build may read the file of a crate, given by its path in there.
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let of_editor = name.starts_with('.') || name.starts_with('#') || name.ends_with('~') || name == "4913";
@@ -232,11 +238,14 @@ mod tests {
 
     #[test]
     fn files_of_editors_and_of_cargo_are_no_source() {
-        for path in
-            ["/w/src/.main.rs.swp", "/w/src/main.rs~", "/w/target/debug/x", "/w/src/4913", "/w/tests/it/x.rs"]
-        {
-            assert!(!is_source(Path::new(path)), "{path}");
+        // The folders above the crate are not asked.
+        let crate_folder = Path::new("/target/tests/w");
+        let folders = BTreeMap::from([(crate_folder.to_owned(), BTreeSet::from(["a".to_owned()]))]);
+        let concerns = |path: &str| concerned(&folders, &crate_folder.join(path)).is_some();
+        for path in ["src/.main.rs.swp", "src/main.rs~", "target/debug/x", "src/4913", "tests/it/x.rs"] {
+            assert!(!concerns(path), "{path}");
         }
-        assert!(is_source(Path::new("/w/src/main.rs")) && is_source(Path::new("/w/migrations/0001_a.sql")));
+        assert!(concerns("src/main.rs") && concerns("migrations/0001_a.sql"));
+        assert!(concerned(&folders, Path::new("/target/tests/other/src/main.rs")).is_none());
     }
 }
