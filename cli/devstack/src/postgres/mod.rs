@@ -16,7 +16,7 @@ use self::cluster::Cluster;
 pub(crate) use self::cluster::random_password;
 use crate::component::{Error, Report, Result, START_PATIENCE, Step, tail};
 use crate::port;
-use crate::process::{Proc, Stopped, spawn};
+use crate::process::{Proc, Stopped, marked, spawn};
 
 const NAME: &str = "PostgreSQL";
 const STATE: &str = "running.json";
@@ -78,6 +78,7 @@ impl Postgres {
             if made { Binaries::find_for(named, &cluster.data())? } else { Binaries::find(named)? };
         report.say(Step::Found { component: NAME, program: binaries.program("postgres") });
         if !made {
+            end_orphans(&cluster).await?;
             report.say(Step::Creating { component: NAME, dir: cluster.data() });
             cluster.create(&binaries)?;
         }
@@ -121,7 +122,8 @@ impl Postgres {
     ) -> Result<Self> {
         let began = Instant::now();
         loop {
-            let last = cluster.state().read_json::<Known>(STATE)?.map(|known| known.port);
+            // A wish and no more: where it cannot be read, another port does as well.
+            let last = cluster.state().read_json::<Known>(STATE).ok().flatten().map(|known| known.port);
             let port = port::choose(NAME, spec.port, last)?;
             let from = std::fs::metadata(cluster.log()).map_or(0, |meta| meta.len());
             let command = server_command(&cluster, binaries, spec, port);
@@ -232,6 +234,21 @@ impl Postgres {
 /// A name as SQL writes it.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Ends an `initdb` that a killed run has left behind: it would write into the new data, or take it away when it fails.
+/// Only for the holder of the folder's lock who has just seen that no server runs.
+async fn end_orphans(cluster: &Cluster) -> Result<()> {
+    loop {
+        // Its children are looked for again: they may have been started meanwhile.
+        let left = marked(cluster.state().path());
+        if left.is_empty() {
+            return Ok(());
+        }
+        for orphan in left {
+            orphan.stop(Signal::INT, STOP_PATIENCE).await?;
+        }
+    }
 }
 
 /// Answers that no waiting mends: a wrong password, a missing role or database.

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use shop_devstack::component::{Error, Report, Step};
 use shop_devstack::postgres::{Postgres, PostgresSpec};
-use shop_devstack::process::{Proc, Stopped, marked};
+use shop_devstack::process::{Proc, Stopped, marked, spawn};
 
 fn spec(dir: &tempfile::TempDir) -> PostgresSpec {
     PostgresSpec { durable: false, ..PostgresSpec::new(dir.path().join("postgres")) }
@@ -104,6 +104,23 @@ async fn starts_at_once_end_in_one_server() {
     assert_eq!(found.proc(), one.proc());
     one.stop().await.unwrap();
     assert!(Postgres::find(&spec.dir).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_of_making_it_is_ended_before_it_is_made_again() {
+    let dir = super::folder();
+    let spec = spec(&dir);
+    std::fs::create_dir_all(spec.dir.join("data")).unwrap();
+    // As an `initdb` that lives on without the one who started it: it writes into the data until it is ended.
+    let mut initdb = std::process::Command::new("sh");
+    initdb.args(["-c", "while true; do mkdir -p data; echo > data/left; sleep 0.01; done"]);
+    let orphan = spawn(initdb, &spec.dir, &spec.dir.join("orphan.log")).unwrap();
+    let server = start(&spec).await;
+    assert!(!orphan.is_alive());
+    assert!(!spec.dir.join("data/left").exists());
+    server.connect("postgres").await.unwrap();
+    server.stop().await.unwrap();
+    assert_eq!(marked(&spec.dir), []);
 }
 
 #[tokio::test]
