@@ -1,7 +1,7 @@
 //! The databases and roles of the services: made, marked, checked for the mark, dropped. Everything here looks at the
 //! mark first; nothing here knows a table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio_postgres::Client;
 
@@ -18,6 +18,8 @@ pub(crate) struct Login {
     /// Without the password.
     pub(crate) url: String,
     pub(crate) password_file: PathBuf,
+    /// The file of those who may sign the server's certificate, where the URL names one.
+    pub(crate) authorities: Option<PathBuf>,
 }
 
 /// A service's database.
@@ -126,7 +128,8 @@ async fn login(client: &Client, server: &Server, stack: &Stack, role: &str, data
     if verb == "create" {
         mark(client, "role", stack, role, false).await?;
     }
-    Ok(Login { url: server.url_for(role, database), password_file })
+    let authorities = server.url().authorities().map(Path::to_owned);
+    Ok(Login { url: server.url().for_role(role, database), password_file, authorities })
 }
 
 async fn create(client: &Client, stack: &Stack, name: &str, owner: &str) -> Result<()> {

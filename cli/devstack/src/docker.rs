@@ -186,7 +186,12 @@ pub(crate) async fn remove_volumes(stack: &Stack) -> Result<()> {
 }
 
 fn left(stack: &Stack) -> Result<Left> {
-    Ok(stack.folder().read_json(LEFT)?.unwrap_or_default())
+    let next = format!(
+        "delete {}, and whatever `docker ps --all` and `docker volume ls` show of {}",
+        stack.path(LEFT).display(),
+        name(stack, "*")
+    );
+    Ok(stack.read(LEFT, next)?.unwrap_or_default())
 }
 
 fn note(stack: &Stack, change: impl FnOnce(&mut Left) -> bool) -> Result<()> {

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::address::ServerUrl;
 use crate::database;
 use crate::docker;
 use crate::events::Events;
+use crate::known_servers::{self, KnownServer};
 use crate::orphans;
 use crate::record::Source;
 use crate::server::{self, Choice, Server, ServerSpec};
 use crate::stack::Stack;
-use crate::trouble::Result;
+use crate::trouble::{Result, Trouble};
 
 /// A supervisor ends its services one after the other, each within its own grace.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -31,8 +33,12 @@ pub enum Down {
 
 /// Ends everything of the stack that runs. The data stays.
 pub async fn down(stack: &Stack) -> Result<Down> {
-    let record = stack.record()?;
     let held = stack.is_held()?;
+    let record = match stack.record() {
+        // Nobody writes it any more, and what it named is found by its mark.
+        Err(Trouble::Broken { .. }) if !held => None,
+        record => record?,
+    };
     if let (true, Some(record)) = (held, &record) {
         record.supervisor.stop(Signal::TERM, PATIENCE).await?;
     }
@@ -49,17 +55,16 @@ pub async fn down(stack: &Stack) -> Result<Down> {
 }
 
 /// Drops the databases and roles that dev made for this stack, and forgets its mails, logs, keys and passwords.
-/// Answers the names of the databases. A stack that is up is refused.
+/// Answers the names of the databases. A stack that is up is refused. Where data cannot be dropped, nothing is forgotten
+/// that it may need.
 pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<Vec<String>> {
+    asked.check()?;
     let _lock = stack.hold()?;
     let record = stack.record().ok().flatten();
     orphans::end_services(stack, record.as_ref()).await?;
-    let mut dropped = Vec::new();
-    for spec in servers_with_data(stack, asked)? {
-        let server = Server::start(stack, &spec, events).await?;
-        let outcome = database::drop_all(&server, stack).await;
-        server.stop().await?;
-        dropped.extend(outcome?);
+    let mut dropped = drop_known(stack, asked, events).await?;
+    for spec in own_servers(stack) {
+        dropped.extend(drop_at(stack, &spec, events).await?);
     }
     orphans::end_servers(stack).await?;
     docker::remove_volumes(stack).await?;
@@ -67,26 +72,68 @@ pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result
     for folder in ["mail", "logs", "secrets", "services", "parts", "redis"] {
         absent_is_fine(fs::remove_dir_all(stack.path(folder)))?;
     }
-    for file in ["accounts.json", "server.json", "docker.json"] {
+    for file in ["accounts.json", known_servers::FILE, "docker.json"] {
         stack.folder().remove(file)?;
     }
     Ok(dropped)
 }
 
-/// Our own folders with data, and the server elsewhere that was used last.
-fn servers_with_data(stack: &Stack, asked: &ServerSpec) -> Result<Vec<ServerSpec>> {
+/// Drops what is at the server that is asked for and at those that were ever used. Each that has nothing left is
+/// forgotten at once, so that whoever repeats it has to do with the others alone.
+async fn drop_known(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<Vec<String>> {
+    let mut known = known_servers::all(stack)?;
+    let mut dropped = Vec::new();
+    if let Some(url) = &asked.url {
+        let spec = ServerSpec { choice: Choice::Only(Source::Url), ..asked.clone() };
+        dropped.extend(drop_at(stack, &spec, events).await?);
+        let address = ServerUrl::parse(url)?.address();
+        for server in known.extract_if(.., |server| server.source == Source::Url && server.address == address)
+        {
+            known_servers::forget(stack, &server)?;
+        }
+    }
+    let (mut unconfirmed, mut left) = (None, Vec::new());
+    for server in known {
+        match drop_at(stack, &spec_of(&server, asked), events).await {
+            Ok(names) => {
+                dropped.extend(names);
+                known_servers::forget(stack, &server)?;
+            }
+            Err(trouble @ Trouble::Unconfirmed { .. }) => unconfirmed = unconfirmed.or(Some(trouble)),
+            Err(trouble) => left.push(format!("{} ({trouble})", server.address)),
+        }
+    }
+    match unconfirmed {
+        Some(trouble) => Err(trouble),
+        None if left.is_empty() => Ok(dropped),
+        None => Err(Trouble::DataLeft { servers: left, file: stack.path(known_servers::FILE) }),
+    }
+}
+
+async fn drop_at(stack: &Stack, spec: &ServerSpec, events: &Events) -> Result<Vec<String>> {
+    let server = Server::start(stack, spec, events).await?;
+    let outcome = database::drop_all(&server, stack).await;
+    server.stop().await?;
+    outcome
+}
+
+/// Our own folders with data.
+fn own_servers(stack: &Stack) -> impl Iterator<Item = ServerSpec> {
     let own = [(Source::Local, server::LOCAL), (Source::Download, server::DOWNLOADED)];
-    let own = own.into_iter().filter(|(_, folder)| stack.path(folder).join("data").exists());
-    let mut specs: Vec<ServerSpec> =
-        own.map(|(source, _)| ServerSpec { choice: Choice::Only(source), ..ServerSpec::default() }).collect();
-    let last = stack.last_server()?.filter(|last| matches!(last.source, Source::Url | Source::Docker));
-    specs.extend(last.map(|last| ServerSpec {
-        choice: Choice::Only(last.source),
-        url: (last.source == Source::Url).then(|| asked.url.clone().unwrap_or(last.url)),
-        password_file: asked.password_file.clone().or(last.password_file),
+    own.into_iter()
+        .filter(|(_, folder)| stack.path(folder).join("data").exists())
+        .map(|(source, _)| ServerSpec { choice: Choice::Only(source), ..ServerSpec::default() })
+}
+
+fn spec_of(server: &KnownServer, asked: &ServerSpec) -> ServerSpec {
+    // With a URL, the password file is that of its server.
+    let password_file = asked.password_file.clone().filter(|_| asked.url.is_none());
+    ServerSpec {
+        choice: Choice::Only(server.source),
+        url: (server.source == Source::Url).then(|| server.url.clone()),
+        password_file: password_file.or(server.password_file.clone()),
         confirm: asked.confirm.clone(),
-    }));
-    Ok(specs)
+    }
 }
 
 fn absent_is_fine(outcome: io::Result<()>) -> io::Result<()> {

@@ -106,6 +106,8 @@ impl Environment<'_> {
         variables.extend(self.parts.iter().cloned());
         if let Some(database) = database {
             variables.extend(login("DATABASE", &database.serve));
+            let authorities = database.serve.authorities.as_ref();
+            variables.extend(authorities.map(|file| ("DATABASE_CA_FILE".into(), file.display().to_string())));
         }
         variables
     }

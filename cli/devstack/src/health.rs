@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::address::{config, parse};
+use crate::address::ServerUrl;
 use crate::extras;
 use crate::process::Proc;
 use crate::record::{POSTGRES, PartState, PostgresRecord, Record};
@@ -89,8 +89,8 @@ async fn within(asked: impl Future<Output = bool>) -> bool {
 }
 
 async fn takes_a_query(server: &PostgresRecord) -> Result<()> {
-    let url = parse(&server.url)?;
-    let client = tls::connect(&config(&url, server.password_file.as_deref())?, &url).await?;
+    let url = ServerUrl::parse(&server.url)?;
+    let client = tls::connect(&url.config(server.password_file.as_deref())?, &url).await?;
     client.simple_query("select 1").await?;
     Ok(())
 }

@@ -16,6 +16,7 @@ pub mod events;
 mod extras;
 mod fleet;
 mod health;
+mod known_servers;
 mod logs;
 pub mod mailbox;
 mod marker;

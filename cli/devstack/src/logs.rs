@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::server;
 use crate::stack::Stack;
 
 /// A log above this is put aside at the next start of its process; one older piece is kept.
@@ -37,8 +38,13 @@ pub struct Logs {
 impl Logs {
     /// What is there now for `only`; everything without it.
     pub fn of(stack: &Stack, only: Option<&str>) -> io::Result<Self> {
-        let own = [("postgres", "postgres/postgres.log"), ("redis", "redis/redis.log")];
-        let mut files: Vec<_> = own.map(|(name, log)| (name.to_owned(), stack.path(log))).into();
+        let own = [
+            ("postgres", server::LOCAL, "postgres.log"),
+            ("postgres", server::DOWNLOADED, "postgres.log"),
+            ("redis", "redis", "redis.log"),
+        ];
+        let mut files: Vec<_> =
+            own.map(|(name, folder, log)| (name.to_owned(), stack.path(folder).join(log))).into();
         for entry in fs::read_dir(folder(stack)?)?.flatten() {
             let path = entry.path();
             if let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")) {
@@ -52,7 +58,10 @@ impl Logs {
 
     /// The names of the logs that were found.
     pub fn sources(&self) -> Vec<&str> {
-        self.files.iter().map(|(name, _)| name.as_str()).collect()
+        let mut names: Vec<_> = self.files.iter().map(|(name, _)| name.as_str()).collect();
+        // One that ran from two places has a log in each.
+        names.dedup();
+        names
     }
 
     /// The last `count` lines of each, in the order of their times where they begin with one.

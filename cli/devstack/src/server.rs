@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_postgres::{Client, Config};
-use url::Url;
 
-use crate::address::{address, config, database_of, is_loopback, parse};
+use crate::address::ServerUrl;
 use crate::component::{Report, Step};
 use crate::docker;
 use crate::download;
@@ -51,10 +50,10 @@ impl ServerSpec {
     /// that cannot be read. Connects to nothing.
     pub(crate) fn check(&self) -> Result<()> {
         let Some(url) = &self.url else { return Ok(()) };
-        let url = parse(url)?;
-        let database = database_of(&url).to_owned();
-        if !is_loopback(&url) && self.confirm.as_deref() != Some(database.as_str()) {
-            return Err(Trouble::Unconfirmed { address: address(&url), database });
+        let url = ServerUrl::parse(url)?;
+        let database = url.database().to_owned();
+        if !url.is_local() && self.confirm.as_deref() != Some(database.as_str()) {
+            return Err(Trouble::Unconfirmed { address: url.address(), database });
         }
         if let Some(file) = &self.password_file {
             let reason = |error: std::io::Error| error.to_string();
@@ -74,7 +73,7 @@ pub struct Server {
     record: PostgresRecord,
     /// Of a role that may make databases and roles.
     config: Config,
-    url: Url,
+    url: ServerUrl,
     ours: Ours,
 }
 
@@ -129,8 +128,8 @@ impl Server {
     pub(crate) async fn running(stack: &Stack, record: &PostgresRecord) -> Result<Option<Self>> {
         let folder = match record.source {
             Source::Url | Source::Docker => {
-                let url = parse(&record.url)?;
-                let config = config(&url, record.password_file.as_deref())?;
+                let url = ServerUrl::parse(&record.url)?;
+                let config = url.config(record.password_file.as_deref())?;
                 let ours = match record.source {
                     Source::Docker => {
                         Ours::Container(Box::new(stack.clone()), docker::name(stack, "postgres"))
@@ -150,21 +149,21 @@ impl Server {
 
     async fn given(url: &str, spec: &ServerSpec) -> Result<Self> {
         spec.check()?;
-        let parsed = parse(url)?;
-        let address = address(&parsed);
-        let config = config(&parsed, spec.password_file.as_deref())?;
+        let url = ServerUrl::parse(url)?;
+        let address = url.address();
+        let config = url.config(spec.password_file.as_deref())?;
         let record = PostgresRecord {
             source: Source::Url,
             why: "its address was given".into(),
             version: String::new(),
             address: address.clone(),
-            url: parsed.to_string(),
+            url: url.to_string(),
             password_file: spec.password_file.clone(),
             proc: None,
             state: PartState::Ready,
             restarts: 0,
         };
-        let server = Self { record, config, url: parsed, ours: Ours::No };
+        let server = Self { record, config, url, ours: Ours::No };
         server.with_version().await.map_err(|error| Trouble::Refused { address, reason: reason(&error) })
     }
 
@@ -216,19 +215,19 @@ impl Server {
     }
 
     fn of_process(postgres: Postgres, spec: PostgresSpec, source: Source, why: String) -> Result<Self> {
-        let url = parse(&postgres.url("postgres"))?;
+        let url = ServerUrl::parse(&postgres.url("postgres"))?;
         let record = PostgresRecord {
             source,
             why,
             version: String::new(),
-            address: address(&url),
+            address: url.address(),
             url: url.to_string(),
             password_file: Some(postgres.password_file()),
             proc: Some(postgres.proc()),
             state: PartState::Ready,
             restarts: 0,
         };
-        let config = config(&url, record.password_file.as_deref())?;
+        let config = url.config(record.password_file.as_deref())?;
         let again = PostgresSpec { port: Some(postgres.port()), ..spec };
         Ok(Self { record, config, url, ours: Ours::Process(Box::new(postgres), Box::new(again)) })
     }
@@ -265,19 +264,19 @@ impl Server {
         port: u16,
         password_file: PathBuf,
     ) -> Result<Self> {
-        let url = parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))?;
+        let url = ServerUrl::parse(&format!("postgres://postgres@127.0.0.1:{port}/postgres"))?;
         let record = PostgresRecord {
             source: Source::Docker,
             why: format!("a container, {}", choice.why("since no server programs are here")),
             version: String::new(),
-            address: address(&url),
+            address: url.address(),
             url: url.to_string(),
             password_file: Some(password_file.clone()),
             proc: None,
             state: PartState::Ready,
             restarts: 0,
         };
-        let config = config(&url, Some(&password_file))?;
+        let config = url.config(Some(&password_file))?;
         let ours = Ours::Container(Box::new(stack.clone()), container.clone());
         let server = Self { record, config, url, ours };
         docker::until(&container, CONTAINER_PATIENCE, || server.clone().with_version()).await
@@ -306,13 +305,9 @@ impl Server {
         tls::connect(&config, &self.url).await
     }
 
-    /// The address of `database` for `role`, as services take it: without a password.
-    pub(crate) fn url_for(&self, role: &str, database: &str) -> String {
-        let mut url = self.url.clone();
-        // Both only fail on addresses without a host, which `parse` refuses.
-        let _always = url.set_username(role);
-        url.set_path(database);
-        url.to_string()
+    /// Its address, from which those of the services are made.
+    pub(crate) fn url(&self) -> &ServerUrl {
+        &self.url
     }
 
     /// How it is watched and started again, if it is ours.

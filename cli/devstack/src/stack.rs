@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::record::{PostgresRecord, Record};
+use serde::de::DeserializeOwned;
+
+use crate::record::Record;
 use crate::state::{Lock, StateDir, read_or_create};
-use crate::trouble::{Result, Trouble};
+use crate::trouble::{Result, Trouble, at};
 
 const LOCK: &str = "lock";
 const RECORD: &str = "running.json";
-const SERVER: &str = "server.json";
 
 /// The platform of one checkout on this machine: its name, its marker and its folder.
 #[derive(Debug, Clone)]
@@ -25,14 +26,17 @@ impl Stack {
     /// `~/.local/state/shop`; as root below `/var/lib/shop`, since the database server runs under another account
     /// and has to reach its part of it.
     pub fn open(root: &Path, state: Option<PathBuf>) -> Result<Self> {
-        let root = std::fs::canonicalize(root)?;
+        let root = std::fs::canonicalize(root).map_err(at(root))?;
+        let named = state.is_some();
+        let unusable = |error: io::Error| Trouble::StateFolder { named, reason: error.to_string() };
         let name = name_of(&root);
         let folder = match state {
             Some(folder) => folder,
             None => default_parent()?.join(&name),
         };
-        let state = StateDir::open(folder)?;
-        let id = read_or_create(&state.path().join("id"), || uuid::Uuid::new_v4().to_string())?;
+        let state = StateDir::open(folder).map_err(unusable)?;
+        let id = read_or_create(&state.path().join("id"), || uuid::Uuid::new_v4().to_string());
+        let id = id.map_err(unusable)?;
         Ok(Self { root, name, id, state })
     }
 
@@ -68,20 +72,21 @@ impl Stack {
 
     /// What its supervisor wrote last; `None` when nothing was ever started, or all was taken down.
     pub fn record(&self) -> Result<Option<Record>> {
-        Ok(self.state.read_json(RECORD)?)
+        self.read(
+            RECORD,
+            "end the supervisor with Ctrl-C where it still runs; then `shopctl dev down` ends what is left and removes \
+             the file",
+        )
+    }
+
+    /// What is written in a file of its folder; `next` is what to do about one that cannot be read.
+    pub(crate) fn read<T: DeserializeOwned>(&self, file: &str, next: impl Into<String>) -> Result<Option<T>> {
+        let broken = |error: io::Error| Trouble::Broken { reason: error.to_string(), next: next.into() };
+        self.state.read_json(file).map_err(broken)
     }
 
     pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
         self.state.write_json(RECORD, record)
-    }
-
-    /// The database server that was used last; it still has the data when nothing runs.
-    pub(crate) fn last_server(&self) -> Result<Option<PostgresRecord>> {
-        Ok(self.state.read_json(SERVER)?)
-    }
-
-    pub(crate) fn note_server(&self, server: &PostgresRecord) -> io::Result<()> {
-        self.state.write_json(SERVER, server)
     }
 
     pub(crate) fn forget(&self) -> io::Result<()> {

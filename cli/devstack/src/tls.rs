@@ -1,5 +1,6 @@
 //! Connects to a database server, over TLS where its URL asks for it. Decides nothing about who may connect.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
@@ -8,34 +9,30 @@ use rustls_pki_types::pem::PemObject as _;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use url::Url;
 
+use crate::address::{ServerUrl, Tls};
 use crate::trouble::{Result, Trouble};
 
-/// A connection as `url` wants it. `sslmode=require` and above all mean: TLS, and the certificate is verified in full.
-pub(crate) async fn connect(config: &Config, url: &Url) -> Result<Client> {
-    let option = |wanted: &str| {
-        url.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-    };
-    let mode = option("sslmode").unwrap_or_default();
-    if !matches!(mode.as_str(), "require" | "verify-ca" | "verify-full") {
+/// A connection as `url` wants it: without TLS unless it asks for that, and then the certificate is verified in full.
+pub(crate) async fn connect(config: &Config, url: &ServerUrl) -> Result<Client> {
+    let Tls::Verified(authorities) = url.tls() else {
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         return Ok(client);
-    }
+    };
     let mut config = config.clone();
     config.ssl_mode(SslMode::Require);
-    let tls = MakeRustlsConnect::new(client_config(option("sslrootcert").as_deref())?);
+    let tls = MakeRustlsConnect::new(client_config(authorities.as_deref())?);
     let (client, connection) = config.connect(tls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
-fn client_config(roots_file: Option<&str>) -> Result<ClientConfig> {
+fn client_config(roots_file: Option<&Path>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     match roots_file {
         Some(file) => {
-            let wrong = |error: String| Trouble::Usage(format!("sslrootcert {file}: {error}"));
+            let wrong = |error: String| Trouble::Usage(format!("sslrootcert {}: {error}", file.display()));
             for certificate in
                 CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?
             {

@@ -47,6 +47,15 @@ pub enum Trouble {
     /// The password that goes with the URL cannot be had.
     #[error("the password file {} cannot be read: {reason}", .file.display())]
     PasswordFile { file: PathBuf, reason: String },
+    /// The stack's folder cannot be made or written to; `named` where a person chose it.
+    #[error("the state folder cannot be used: {reason}")]
+    StateFolder { named: bool, reason: String },
+    /// A file in the stack's folder does not hold what was written there; the reason names it.
+    #[error("a file of the stack cannot be read: {reason}")]
+    Broken { reason: String, next: String },
+    /// Servers that hold data of the stack, and why it cannot be dropped; `file` notes them.
+    #[error("the data of this stack at {} cannot be dropped, so its keys and passwords are kept", .servers.join(", "))]
+    DataLeft { servers: Vec<String>, file: PathBuf },
     /// The compiler said no; its words went out as events.
     #[error("the build of {packages} failed")]
     Build { packages: String },
@@ -98,6 +107,13 @@ impl Trouble {
                  DATABASE_PASSWORD_FILE"
                     .into()
             }
+            Self::StateFolder { .. } => "name a folder that you can write to with SHOP_DEV_STATE".into(),
+            Self::Broken { next, .. } => next.clone(),
+            Self::DataLeft { file, .. } => format!(
+                "bring it back and repeat this (with --database-password-file where its password has moved); if that \
+                 data is gone for good, delete {} first",
+                file.display()
+            ),
             Self::Build { .. } => "mend what the compiler names above, then run it again".into(),
             Self::Command { code: Some(2), .. } => {
                 "its sentence above says what it cannot live on; `shopctl dev reset` starts with an empty database"

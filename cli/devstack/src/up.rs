@@ -13,6 +13,7 @@ use crate::environment::{Environment, Secrets};
 use crate::events::{Event, Events};
 use crate::extras::Parts;
 use crate::fleet::{self, Fleet};
+use crate::known_servers;
 use crate::logs;
 use crate::options::UpOptions;
 use crate::orphans;
@@ -159,7 +160,7 @@ async fn prepare(
     board.change(|known| {
         known.postgres = Some(record);
     });
-    stack.note_server(server.record())?;
+    known_servers::note(stack, server.record())?;
     if let Some(tended) = server.tended() {
         running.parts.tend(tended, board, options.patience);
     }

@@ -12,7 +12,7 @@ pub(crate) fn nobody_listens() -> Events {
     Events::to(tokio::sync::mpsc::unbounded_channel().0)
 }
 
-async fn names(postgres: &Postgres) -> Vec<String> {
+pub(crate) async fn names(postgres: &Postgres) -> Vec<String> {
     let client = postgres.connect("postgres").await.unwrap();
     let rows = client
         .query("select datname from pg_database where not datistemplate order by 1", &[])

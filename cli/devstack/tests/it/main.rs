@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod addresses;
 mod bench;
 mod data;
 mod failures;
@@ -11,6 +12,8 @@ mod parts;
 mod postgres;
 mod process;
 mod redis;
+mod reset;
+mod stack;
 mod state;
 mod watching;
 

@@ -197,6 +197,8 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
     let theirs = ["up", "--database-url", "postgres://shop@db.invalid/shop"];
     fails(&theirs, 2, &["db.invalid:5432 is not this machine", "--confirm shop"]);
     fails(&["up", "--database-url", "postgres://shop:secret@127.0.0.1/shop"], 2, &["DATABASE_PASSWORD_FILE"]);
+    let elsewhere = ["up", "--database-url", "postgres://shop@127.0.0.1/shop?host=db.invalid"];
+    fails(&elsewhere, 2, &["says where to connect by `host=`", "before the question mark"]);
     fails(&["up", "--database-url", "postgres://shop@127.0.0.1:1/shop"], 9, &["127.0.0.1:1 cannot be used"]);
 
     let no_password =
@@ -218,6 +220,27 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
     fails(&["up"], 12, &["cannot find function `missing`", "the build of tiny failed"]);
     std::fs::write(checkout.world.path("work/shop.toml"), "schema = 1\nfoo = 2\n").unwrap();
     fails(&["up"], 2, &["shop.toml:"]);
+}
+
+#[test]
+fn a_state_folder_that_is_of_no_use_is_named_with_the_next_step() {
+    let checkout = Checkout::new();
+    let nowhere = ran(checkout.command(&["status"]).env("SHOP_DEV_STATE", "/dev/null/state"));
+    assert_eq!(nowhere.code, 2, "{}", nowhere.stderr);
+    for word in ["/dev/null/state", "hint: name a folder", "SHOP_DEV_STATE"] {
+        assert!(nowhere.stderr.contains(word), "{word} is missing: {}", nowhere.stderr);
+    }
+    assert_eq!(checkout.run(&["status"]).code, 0);
+    std::fs::write(checkout.world.path("state/running.json"), "{").unwrap();
+    for command in ["status", "seed"] {
+        let broken = checkout.run(&[command]);
+        assert_eq!(broken.code, 9, "{}", broken.stderr);
+        for word in ["state/running.json", "shopctl dev down"] {
+            assert!(broken.stderr.contains(word), "{word} is missing: {}", broken.stderr);
+        }
+    }
+    assert_eq!(checkout.run(&["down"]).code, 0);
+    assert_eq!(checkout.run(&["status"]).code, 0);
 }
 
 #[test]

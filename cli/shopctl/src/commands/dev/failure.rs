@@ -12,7 +12,8 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         Trouble::NoSuchService { .. }
         | Trouble::Usage(_)
         | Trouble::Unconfirmed { .. }
-        | Trouble::PasswordFile { .. } => Exit::Usage,
+        | Trouble::PasswordFile { .. }
+        | Trouble::StateFolder { named: true, .. } => Exit::Usage,
         // The service said that its configuration or its schema is wrong, with the same number.
         Trouble::Command { code: Some(2), .. } => Exit::Usage,
         Trouble::Unmarked { .. } => Exit::GateRefused,
@@ -24,6 +25,9 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         | Trouble::Environment(_)
         | Trouble::NoPostgres { .. }
         | Trouble::Refused { .. }
+        | Trouble::StateFolder { .. }
+        | Trouble::Broken { .. }
+        | Trouble::DataLeft { .. }
         | Trouble::Command { .. }
         | Trouble::NotReady { .. }
         | Trouble::Extra { .. }

@@ -1,0 +1,78 @@
+//! `reset` finds every server that was ever given data, and forgets no key of data that stays.
+use shop_devstack::component::Report;
+use shop_devstack::postgres::{Postgres, PostgresSpec};
+use shop_devstack::record::Source;
+use shop_devstack::{Choice, Result, ServerSpec, Trouble};
+
+use crate::bench::{Bench, service};
+use crate::data::{names, nobody_listens};
+
+/// A server that somebody else runs.
+async fn theirs(bench: &Bench) -> (Postgres, ServerSpec) {
+    let spec = PostgresSpec { durable: false, ..PostgresSpec::new(bench.folder().join("theirs")) };
+    let theirs = Postgres::start(&spec, &Report::silent()).await.unwrap();
+    let given = ServerSpec {
+        choice: Choice::Only(Source::Url),
+        url: Some(theirs.url("postgres")),
+        password_file: Some(theirs.password_file()),
+        confirm: None,
+    };
+    (theirs, given)
+}
+
+async fn up_and_down(bench: &Bench, server: ServerSpec) {
+    let mut options = bench.options(vec![service("tiny", &[], true)]);
+    options.server = server;
+    let (running, _) = bench.ready(options).await;
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+}
+
+async fn reset(bench: &Bench, asked: &ServerSpec) -> Result<Vec<String>> {
+    shop_devstack::reset(&bench.stack, asked, &nobody_listens()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_server_with_data_is_reset_and_one_that_is_away_keeps_its_keys() {
+    let bench = Bench::new(&["tiny"]);
+    let (server, given) = theirs(&bench).await;
+    up_and_down(&bench, given.clone()).await;
+    up_and_down(&bench, ServerSpec::default()).await;
+    let (server_json, key) = (bench.stack.path("server.json"), bench.stack.path("secrets/totp-key"));
+    let password = std::fs::read_to_string(server.password_file()).unwrap();
+    assert!(!std::fs::read_to_string(&server_json).unwrap().contains(password.trim()));
+
+    server.stop().await.unwrap();
+    let trouble = reset(&bench, &ServerSpec::default()).await.unwrap_err();
+    let Trouble::DataLeft { servers, file } = &trouble else { panic!("{trouble}") };
+    let address = format!("127.0.0.1:{}", server.port());
+    assert!(servers.len() == 1 && servers[0].starts_with(&address), "{trouble}");
+    assert!(*file == server_json && trouble.next().unwrap().contains("server.json"));
+    assert!(key.exists() && server_json.exists(), "nothing is forgotten that the data may need");
+
+    let (server, _) = theirs(&bench).await;
+    assert!(names(&server).await.contains(&"tiny".to_owned()));
+    assert_eq!(reset(&bench, &ServerSpec::default()).await.unwrap(), ["tiny", "tiny"]);
+    assert_eq!(names(&server).await, ["postgres"]);
+    assert!(!key.exists() && !server_json.exists());
+    assert_eq!(bench.living(), []);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_that_is_asked_for_is_always_looked_at() {
+    let bench = Bench::new(&["tiny"]);
+    let (server, given) = theirs(&bench).await;
+    up_and_down(&bench, given.clone()).await;
+    // As an earlier version left it: the last server alone, and that another one.
+    std::fs::remove_file(bench.stack.path("server.json")).unwrap();
+    assert_eq!(reset(&bench, &ServerSpec::default()).await.unwrap(), [""; 0]);
+    assert!(names(&server).await.contains(&"tiny".to_owned()));
+    assert_eq!(reset(&bench, &given).await.unwrap(), ["tiny"]);
+    assert_eq!(names(&server).await, ["postgres"]);
+
+    let nowhere =
+        ServerSpec { url: Some("postgres://shop@127.0.0.1:1/shop".into()), ..ServerSpec::default() };
+    let trouble = reset(&bench, &nowhere).await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Refused { .. }), "{trouble}");
+    server.stop().await.unwrap();
+}
