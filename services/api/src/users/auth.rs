@@ -48,7 +48,7 @@ pub struct MailOnItsWay {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "token": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc" }))]
 pub struct MailToken {
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000]*$")]
     pub token: String,
 }
 
@@ -59,7 +59,7 @@ pub struct MailToken {
     "token": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc", "new_password": "violet-otter-under-9-lamps"
 }))]
 pub struct ResetPassword {
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000]*$")]
     pub token: String,
     /// 12 to 256 characters, not a common password, not made of the e-mail address.
     #[schema(min_length = 12, max_length = 256, pattern = r"^[^\u0000]*$")]
@@ -82,7 +82,7 @@ pub struct Login {
     pub totp_code: Option<String>,
     /// One of the ten codes for when the app is lost; it works once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(max_length = 64, pattern = r"^[^\u0000]*$")]
     pub recovery_code: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub struct Login {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "refresh_token": "q3Vv0Yx1k0m8t6cJw1n3l5p7r9sUuWwXxYyZzAaBbCc" }))]
 pub struct Refresh {
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000]*$")]
     pub refresh_token: String,
 }
 
@@ -139,10 +139,10 @@ pub enum GrantType {
 pub struct TokenRequest {
     pub grant_type: GrantType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\u0000]*$")]
     pub client_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000]*$")]
     pub client_secret: Option<String>,
 }
 
@@ -253,7 +253,7 @@ pub struct TotpCode {
 pub struct RemoveTotp {
     #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
     pub password: String,
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\u0000]*$")]
     pub code: String,
 }
 

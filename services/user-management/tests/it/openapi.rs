@@ -103,3 +103,35 @@ async fn every_operation_is_described_to_its_end() {
         }
     }
 }
+
+/// Every text below a schema that says neither how it looks nor what it may be.
+fn open_texts(document: &Value, schema: &Value, place: &str, found: &mut Vec<String>) {
+    let schema = resolved(document, schema);
+    let is_text = schema["type"] == "string"
+        || schema["type"].as_array().is_some_and(|all| all.contains(&"string".into()));
+    if is_text && ["pattern", "format", "enum", "const"].iter().all(|rule| schema.get(rule).is_none()) {
+        found.push(place.to_owned());
+    }
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        open_texts(document, inner, &format!("{place}/{name}"), found);
+    }
+    for inner in ["oneOf", "anyOf", "allOf"].iter().filter_map(|word| schema[*word].as_array()).flatten() {
+        open_texts(document, inner, place, found);
+    }
+    if schema.get("items").is_some() {
+        open_texts(document, &schema["items"], &format!("{place}/[]"), found);
+    }
+}
+
+/// No text of a request may hold U+0000, and the document says so: clients are made from it.
+#[tokio::test]
+async fn every_text_of_a_request_has_a_rule() {
+    let document: Value = serde_json::from_str(&printed().await).unwrap();
+    let mut found = Vec::new();
+    for (name, operation) in operations(&document) {
+        for (_, media) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+            open_texts(&document, &media["schema"], &name, &mut found);
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
