@@ -48,7 +48,15 @@ const WHOLE: &[(&str, &[&str])] = &[
     ),
     (
         "docs/howto/administer-users.md",
-        &["ada@shop.example", "user.roles_changed", "user.disabled", "Bearer"],
+        &[
+            "ada@shop.example",
+            "user.roles_changed",
+            "user.enabled",
+            "user.disabled",
+            "user.seeded",
+            "user.disabled",
+            "Bearer",
+        ],
     ),
 ];
 
