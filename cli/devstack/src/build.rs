@@ -21,6 +21,7 @@ pub(crate) struct Build {
     pub(crate) root: PathBuf,
     pub(crate) packages: BTreeSet<String>,
     pub(crate) release: bool,
+    pub(crate) target_dir: Option<PathBuf>,
     pub(crate) mark: PathBuf,
     /// Whether the compiler's words have colours.
     pub(crate) colors: bool,
@@ -67,6 +68,9 @@ impl Build {
         command.args(["build", "--message-format=json-render-diagnostics", color]);
         if self.release {
             command.arg("--release");
+        }
+        if let Some(folder) = &self.target_dir {
+            command.arg("--target-dir").arg(folder);
         }
         for package in &self.packages {
             command.args(["--package", package]);

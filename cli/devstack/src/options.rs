@@ -19,6 +19,8 @@ pub struct UpOptions {
     /// The folder of an Elasticsearch that is unpacked here.
     pub elasticsearch_home: Option<PathBuf>,
     pub release: bool,
+    /// Where cargo puts what it builds; where nothing is said, cargo's own settings decide.
+    pub target_dir: Option<PathBuf>,
     /// Rebuild and restart on a change.
     pub watch: bool,
     /// Whether a fresh database gets its first data.

@@ -114,6 +114,7 @@ async fn supervise(
         root: stack.root().to_owned(),
         packages: options.services.iter().map(|service| service.package.clone()).collect(),
         release: options.release,
+        target_dir: options.target_dir.clone(),
         mark: stack.services(),
         colors: options.colors,
     };

@@ -46,9 +46,6 @@ impl Bench {
         }
         let workspace = format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n");
         std::fs::write(root.join("Cargo.toml"), workspace).unwrap();
-        let config = format!("[build]\ntarget-dir = \"{}\"\n", folder.path().join("target").display());
-        std::fs::create_dir_all(root.join(".cargo")).unwrap();
-        std::fs::write(root.join(".cargo/config.toml"), config).unwrap();
         let stack = Stack::open(&root, Some(folder.path().join("state"))).unwrap();
         Self { stack, folder }
     }
@@ -73,6 +70,8 @@ impl Bench {
         UpOptions {
             services,
             ports: Ports::Auto,
+            // Not the one that the surroundings name: every workspace here has a package of the same name.
+            target_dir: Some(self.folder.path().join("target")),
             seed: true,
             patience,
             command: "a test".into(),

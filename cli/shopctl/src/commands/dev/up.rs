@@ -92,6 +92,7 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
         with: args.with.iter().map(|part| part.extra()).collect(),
         elasticsearch_home: args.elasticsearch_home.as_ref().map(|home| context.directory.join(home)),
         release: args.release,
+        target_dir: None,
         watch: args.watch,
         seed: !args.no_seed,
         patience: Patience::default(),
