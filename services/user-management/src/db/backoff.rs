@@ -36,8 +36,7 @@ struct Times {
 /// Counts an attempt ahead of its outcome, or says how long it has to wait. Of many at once each sees all before it.
 pub async fn reserve(pool: &PgPool, attempt: Attempt) -> sqlx::Result<Result<Reserved, Duration>> {
     let mut tx = pool.begin().await?;
-    let times = lock(&mut tx, &attempt).await?;
-    let wait = wait(&mut *tx, &attempt).await?;
+    let (times, wait) = lock(&mut tx, &attempt).await?;
     if !wait.is_zero() {
         return Ok(Err(wait));
     }
@@ -47,35 +46,24 @@ pub async fn reserve(pool: &PgPool, attempt: Attempt) -> sqlx::Result<Result<Res
 }
 
 /// Holds both rows, the place's before the account's, until the transaction ends; makes them where there are none.
-async fn lock(tx: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<Times> {
+/// Answers how long this place has to wait before it may try this account again: zero when it need not.
+async fn lock(tx: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<(Times, Duration)> {
     let rows = sqlx::query!(
         r#"INSERT INTO login_backoff AS b (key, failures) VALUES ($1, 0), ($2, 0)
            ON CONFLICT (key) DO UPDATE SET failures = b.failures
-           RETURNING key = $1 AS "is_place!", last_failure_at AS before, now() AS "now!""#,
+           RETURNING key = $1 AS "is_place!", failures, last_failure_at AS before, now() AS "now!",
+                     extract(epoch FROM now() - last_failure_at)::float8 AS "age!",
+                     extract(epoch FROM now() - window_start)::float8 AS "window_age!",
+                     EXISTS (SELECT FROM known_places WHERE key = $1 AND last_seen_at > now() - interval '30 days')
+                         AS "known!""#,
         attempt.place.as_bytes(),
         attempt.account.as_bytes()
     )
     .fetch_all(tx)
     .await?;
-    let place = rows.into_iter().find(|row| row.is_place).ok_or(sqlx::Error::RowNotFound)?;
-    Ok(Times { now: place.now, before: place.before })
-}
-
-/// How long this place has to wait before it may try this account again; zero when it need not.
-async fn wait(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<Duration> {
-    let rows = sqlx::query!(
-        r#"SELECT key = $1 AS "is_place!", failures,
-                  extract(epoch FROM now() - last_failure_at)::float8 AS "age!",
-                  extract(epoch FROM now() - window_start)::float8 AS "window_age!",
-                  EXISTS (SELECT FROM known_places WHERE key = $1 AND last_seen_at > now() - interval '30 days')
-                      AS "known!"
-           FROM login_backoff WHERE key IN ($1, $2)"#,
-        attempt.place.as_bytes(),
-        attempt.account.as_bytes()
-    )
-    .fetch_all(db)
-    .await?;
-    let waits = rows.into_iter().map(|row| {
+    let place = rows.iter().find(|row| row.is_place).ok_or(sqlx::Error::RowNotFound)?;
+    let times = Times { now: place.now, before: place.before };
+    let waits = rows.iter().map(|row| {
         let failures = u32::try_from(row.failures).unwrap_or(u32::MAX);
         if row.is_place {
             wait_after(failures).saturating_sub(seconds(row.age))
@@ -85,7 +73,7 @@ async fn wait(db: impl PgExecutor<'_>, attempt: &Attempt) -> sqlx::Result<Durati
             Duration::ZERO
         }
     });
-    Ok(waits.max().unwrap_or_default())
+    Ok((times, waits.max().unwrap_or_default()))
 }
 
 fn seconds(seconds: f64) -> Duration {
