@@ -157,6 +157,9 @@ async fn nobody_promotes_or_disables_themselves() {
 async fn administrators_who_retire_each_other_leave_one() {
     let world = World::start().await;
     for round in 0..10 {
+        // Nobody is left of the round before whom nobody here could retire.
+        let retired = "UPDATE users SET roles = '{customer}' WHERE 'admin' = ANY (roles)";
+        sqlx::query(retired).execute(world.db.pool()).await.unwrap();
         let mut admins = Vec::new();
         // Of many a few soon keep the others out; two meet each other.
         for _ in 0..if round < 2 { 6 } else { 2 } {
