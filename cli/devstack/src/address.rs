@@ -40,8 +40,8 @@ enum Place {
 pub(crate) enum Tls {
     Unsaid,
     Disabled,
-    /// Verified in full, against the authorities in the file where one is named.
-    Verified(Option<PathBuf>),
+    /// Verified in full, against the authorities in the file.
+    Verified(PathBuf),
 }
 
 impl ServerUrl {
@@ -61,22 +61,24 @@ impl ServerUrl {
         // Nobody reads it, so it is not kept either.
         url.set_fragment(None);
         let host = percent_decoded(url.host_str().unwrap_or_default());
-        let mut place = match host.starts_with('/') {
-            true => Place::Socket(host.into()),
-            false => Place::Tcp(host.trim_matches(['[', ']']).to_owned()),
+        let Parameters { socket, tls } = Parameters::of(&url)?;
+        let place = match socket {
+            Some(folder) => Place::Socket(folder),
+            None if host.starts_with('/') => Place::Socket(host.into()),
+            None => Place::Tcp(host.trim_matches(['[', ']']).to_owned()),
         };
-        for (name, folder) in url.query_pairs().filter(|(name, _)| name == "host") {
-            if !folder.starts_with('/') {
-                return Err(named_by(&name));
-            }
-            place = Place::Socket(folder.into_owned().into());
-        }
         let database = match url.path().trim_start_matches('/') {
             "" => "postgres".to_owned(),
             name => percent_decoded(name),
         };
-        let (user, tls) = (percent_decoded(url.username()), Tls::of(&url)?);
+        let user = percent_decoded(url.username());
         let mut read = Self { url, place, user, database, tls };
+        if read.tls == Tls::Unsaid && !read.is_local() {
+            return Err(wrong(
+                "means another machine and says nothing of TLS: add ?sslrootcert=/path/of/authorities.pem, or, where \
+                 the network is yours alone, ?sslmode=disable",
+            ));
+        }
         read.url = read.with_parameters(read.authorities());
         Ok(read)
     }
@@ -135,7 +137,7 @@ impl ServerUrl {
     /// The authorities that the services have to trust, where the URL names some.
     pub(crate) fn authorities(&self) -> Option<&Path> {
         match &self.tls {
-            Tls::Verified(file) => file.as_deref(),
+            Tls::Verified(file) => Some(file),
             Tls::Unsaid | Tls::Disabled => None,
         }
     }
@@ -181,22 +183,28 @@ impl fmt::Display for ServerUrl {
     }
 }
 
-impl Tls {
-    /// Reads the parameters after the question mark, of which only those about TLS and a socket's folder may stand there.
+/// What stands after the question mark.
+struct Parameters {
+    socket: Option<PathBuf>,
+    tls: Tls,
+}
+
+impl Parameters {
+    /// Only what the services understand as well may stand there.
     fn of(url: &Url) -> Result<Self> {
-        let (mut mode, mut authorities) = (Self::Unsaid, None);
+        let (mut socket, mut mode, mut authorities) = (None, None, None);
         for (name, value) in url.query_pairs() {
             match (&*name, &*value) {
-                ("host", _) => {}
-                ("sslmode", "disable") => mode = Self::Disabled,
-                ("sslmode", "require" | "verify-ca" | "verify-full") => mode = Self::Verified(None),
+                ("host", folder) if folder.starts_with('/') => socket = Some(folder.into()),
+                ("sslmode", "disable") => mode = Some(false),
+                ("sslmode", "require" | "verify-ca" | "verify-full") => mode = Some(true),
                 ("sslmode", _) => {
                     return Err(wrong("has an unknown `sslmode=`: write verify-full or disable"));
                 }
                 // The services work in another folder than the one in which the path was typed.
                 ("sslrootcert", file) => authorities = Some(std::path::absolute(file)?),
                 ("password" | "passfile", _) => return Err(holds_password(&format!("in `{name}=`"))),
-                ("hostaddr" | "port" | "dbname" | "user", _) => return Err(named_by(&name)),
+                ("host" | "hostaddr" | "port" | "dbname" | "user", _) => return Err(named_by(&name)),
                 _ => {
                     return Err(wrong(&format!(
                         "has the parameter `{name}=`, which the services do not take: take it out (host=/folder, \
@@ -205,11 +213,17 @@ impl Tls {
                 }
             }
         }
-        Ok(match (mode, authorities) {
-            (Self::Disabled, _) => Self::Disabled,
-            (Self::Unsaid, None) => Self::Unsaid,
-            (Self::Unsaid | Self::Verified(_), file) => Self::Verified(file),
-        })
+        let tls = match (mode, authorities) {
+            (Some(false), _) => Tls::Disabled,
+            (None, None) => Tls::Unsaid,
+            (_, Some(file)) => Tls::Verified(file),
+            (Some(true), None) => {
+                return Err(wrong(
+                    "asks for TLS and does not say whom to trust: add sslrootcert=/path/of/authorities.pem",
+                ));
+            }
+        };
+        Ok(Self { socket, tls })
     }
 }
 
@@ -257,11 +271,19 @@ mod tests {
             assert!(ServerUrl::parse(url).is_ok(), "{url}");
             assert_eq!(needs_confirmation(url), None, "{url}");
         }
-        let asked = needs_confirmation("postgres://a@db.example.com/shop");
+        let asked = needs_confirmation("postgres://a@db.example.com/shop?sslmode=disable");
         assert_eq!(asked, Some(("db.example.com:5432".into(), "shop".into())));
-        assert!(needs_confirmation("postgres://a@localhost.example.com/x").is_some());
-        let asked = needs_confirmation("postgres://a@db%2Eexample.com/sh%6fp");
+        assert!(needs_confirmation("postgres://a@localhost.example.com/x?sslrootcert=/ca.pem").is_some());
+        let asked = needs_confirmation("postgres://a@db%2Eexample.com/sh%6fp?sslmode=disable");
         assert_eq!(asked, Some(("db.example.com:5432".into(), "shop".into())), "as the services read it");
+    }
+
+    #[test]
+    fn another_machine_is_not_spoken_to_in_plain_text_by_oversight() {
+        let refused = |url: &str| ServerUrl::parse(url).unwrap_err().to_string();
+        for url in ["postgres://a@db.example.com/x", "postgres://a@127.0.0.1/x?sslmode=verify-full"] {
+            assert!(refused(url).contains("sslrootcert="), "{}", refused(url));
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub async fn seed(stack: &Stack, events: &Events) -> Result<Vec<String>> {
 
 /// Keeps the addresses that a `seed` named, in its order.
 pub(crate) fn note_accounts(stack: &Stack, said: &[String]) -> Result<()> {
-    let mut emails: Vec<String> = stack.folder().read_json(ACCOUNTS)?.unwrap_or_default();
+    let mut emails = noted(stack)?;
     for address in said.iter().flat_map(|line| addresses(line)) {
         if !emails.contains(&address) {
             emails.push(address);
@@ -53,9 +53,15 @@ pub(crate) fn note_accounts(stack: &Stack, said: &[String]) -> Result<()> {
     Ok(stack.folder().write_json(ACCOUNTS, &emails)?)
 }
 
+fn noted(stack: &Stack) -> Result<Vec<String>> {
+    let file = stack.path(ACCOUNTS);
+    let next = format!("delete {}: `shopctl dev seed` writes it anew", file.display());
+    Ok(stack.read(ACCOUNTS, next)?.unwrap_or_default())
+}
+
 /// The accounts that were ever seeded, if any were.
 pub(crate) fn accounts(stack: &Stack, secrets: &Secrets) -> Result<Option<Accounts>> {
-    let emails: Vec<String> = stack.folder().read_json(ACCOUNTS)?.unwrap_or_default();
+    let emails = noted(stack)?;
     let password_file = secrets.seed_password();
     Ok((!emails.is_empty()).then_some(Accounts { emails, password_file }))
 }

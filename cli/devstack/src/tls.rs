@@ -22,27 +22,18 @@ pub(crate) async fn connect(config: &Config, url: &ServerUrl) -> Result<Client> 
     };
     let mut config = config.clone();
     config.ssl_mode(SslMode::Require);
-    let tls = MakeRustlsConnect::new(client_config(authorities.as_deref())?);
+    let tls = MakeRustlsConnect::new(client_config(authorities)?);
     let (client, connection) = config.connect(tls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
-fn client_config(roots_file: Option<&Path>) -> Result<ClientConfig> {
+fn client_config(authorities: &Path) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    match roots_file {
-        Some(file) => {
-            let wrong = |error: String| Trouble::Usage(format!("sslrootcert {}: {error}", file.display()));
-            for certificate in
-                CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?
-            {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    let wrong = |error: String| Trouble::Usage(format!("sslrootcert {}: {error}", authorities.display()));
+    for certificate in CertificateDer::pem_file_iter(authorities).map_err(|error| wrong(error.to_string()))? {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

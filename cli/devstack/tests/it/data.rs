@@ -126,7 +126,7 @@ async fn a_database_without_the_marker_is_refused_and_left_as_it_is() {
 async fn another_machine_needs_its_databases_name_typed() {
     let bench = Bench::new(&["tiny"]);
     let mut options = bench.options(vec![service("tiny", &[], true)]);
-    options.server.url = Some("postgres://shop@db.invalid/shop".into());
+    options.server.url = Some("postgres://shop@db.invalid/shop?sslmode=disable".into());
     for confirm in [None, Some("other".to_owned())] {
         options.server.confirm = confirm;
         let trouble = bench.up(options.clone()).ended().await.unwrap_err();

@@ -1,6 +1,8 @@
 //! The stack's own folder: what is not there, what is broken, where its logs are.
 use shop_devstack::{Down, Logs, Stack, Trouble};
 
+use crate::bench::{Bench, service};
+
 fn stack(dir: &tempfile::TempDir) -> Stack {
     Stack::open(dir.path(), Some(dir.path().join("state"))).unwrap()
 }
@@ -46,4 +48,16 @@ async fn a_broken_record_is_named_and_down_takes_it_away() {
         assert_eq!(shop_devstack::down(&stack).await.unwrap(), Down::Nothing);
         assert!(stack.record().unwrap().is_none());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_accounts_are_named_with_the_next_step() {
+    let bench = Bench::new(&["tiny"]);
+    let file = bench.stack.path("accounts.json");
+    std::fs::write(&file, "{").unwrap();
+    let trouble = bench.up(bench.options(vec![service("tiny", &[], false)])).ended().await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Broken { .. }), "{trouble}");
+    assert!(trouble.to_string().contains(&file.display().to_string()), "{trouble}");
+    assert!(trouble.next().unwrap().contains("shopctl dev seed"));
+    assert_eq!(bench.living(), []);
 }

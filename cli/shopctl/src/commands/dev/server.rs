@@ -15,7 +15,8 @@ pub(super) struct ServerArgs {
     /// Where it is from: the first that works, or one of the four
     #[arg(long, value_enum, default_value_t, value_name = "SOURCE")]
     postgres: Postgres,
-    /// A server to use; the user may create databases and roles there. No password inside
+    /// A server to use; the user may create databases and roles there. No password inside; one on another machine
+    /// needs ?sslrootcert=FILE (or, where the network is yours alone, ?sslmode=disable)
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
     /// The file with the password that goes with the URL
