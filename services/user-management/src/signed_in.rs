@@ -11,7 +11,9 @@ use shop_api::users::profile::Account;
 use shop_api::{Code, Role, Roles};
 use shop_kit::db::HotReads;
 use shop_kit::{ApiError, Caller, SessionCheck};
+use sqlx::PgConnection;
 
+use crate::db::sessions::{self, Held};
 use crate::db::{clients, profile};
 
 /// The caller's account, as it was read when the session was checked.
@@ -28,6 +30,14 @@ impl SignedIn {
     #[must_use]
     pub fn user(&self) -> UserId {
         self.account.id
+    }
+
+    /// Holds the account until the transaction ends, for a change by its owner.
+    ///
+    /// # Errors
+    /// [`Code::SessionEnded`] when the session has ended since the call was let in.
+    pub async fn hold(&self, tx: &mut PgConnection) -> Result<Held, ApiError> {
+        Ok(sessions::hold(tx, self.user(), self.session).await?.ok_or(Code::SessionEnded)?)
     }
 }
 

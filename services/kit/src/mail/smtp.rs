@@ -17,8 +17,12 @@ use crate::error::Chain;
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
-/// One SMTP command may take this long.
-const SMTP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Connecting may take this long.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// All that is said about one letter may take this long, unless the configuration says otherwise: SMTP's library
+/// waits for ever for a server that says nothing.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The SMTP server as the service is told of it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -32,6 +36,9 @@ pub struct MailConfig {
     /// PEM file with the authorities that may sign the SMTP server's certificate, instead of the system's
     #[arg(long, env = "SMTP_CA_FILE", value_name = "FILE")]
     pub smtp_ca_file: Option<PathBuf>,
+    /// Milliseconds that the server may take for one letter, at most 110000; 60000 where nothing is said
+    #[arg(long, env = "SMTP_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=110_000))]
+    pub smtp_timeout_ms: Option<u64>,
     /// Sender of every letter, such as `Shop <no-reply@shop.example>`
     #[arg(long, env = "MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
@@ -74,6 +81,8 @@ pub struct Mailer {
     password_file: Option<PathBuf>,
     security: Security,
     from: Mailbox,
+    /// For all that is said about one letter.
+    timeout: Duration,
     /// The transport (with its pool of connections) and the password it was made with.
     current: Mutex<Option<(Option<String>, Transport)>>,
 }
@@ -129,6 +138,7 @@ impl MailConfig {
             // A user name is often an address: its `@` comes encoded.
             user: user.map(|u| u.replace("%40", "@")),
             password_file: self.smtp_password_file.clone(),
+            timeout: self.smtp_timeout_ms.map_or(LETTER_TIMEOUT, Duration::from_millis),
             security,
             from,
             current: Mutex::default(),
@@ -168,7 +178,9 @@ impl Mailer {
             .multipart(MultiPart::alternative_plain_html(letter.text, letter.html))
             .map_err(|_| SendError::Malformed("the headers"))?;
         let transport = self.transport().map_err(|error| SendError::Later(error.to_string()))?;
-        transport.send(message).await.map(drop).map_err(|error| {
+        let silent = |_| SendError::Later(format!("no answer within {} ms", self.timeout.as_millis()));
+        let sent = tokio::time::timeout(self.timeout, transport.send(message)).await.map_err(silent)?;
+        sent.map(drop).map_err(|error| {
             // The text of an answer may repeat the address; its code cannot.
             let kind = match error.status() {
                 Some(code) => format!("SMTP {code}"),
@@ -200,7 +212,7 @@ impl Mailer {
         let mut builder = Transport::builder_dangerous(&self.host)
             .port(self.port.unwrap_or(default_port))
             .tls(tls)
-            .timeout(Some(SMTP_TIMEOUT));
+            .timeout(Some(CONNECT_TIMEOUT));
         if let (Some(user), Some(password)) = (&self.user, &password) {
             builder = builder.credentials(Credentials::new(user.clone(), password.clone()));
         }

@@ -80,12 +80,12 @@ pub async fn list(
     Ok(rows.into_iter().map(AuditEntry::from).collect())
 }
 
-/// Every entry about this user or made by it, newest first: for its export.
+/// Every entry about this user, newest first: for its export. What an administrator did to others is the others'.
 pub async fn all_of(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<AuditEntry>> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, at, action, actor, subject, request_id, place, data FROM audit_log
-         WHERE subject = $1 OR actor = $1 ORDER BY id DESC",
+         WHERE subject = $1 ORDER BY id DESC",
         user.uuid()
     )
     .fetch_all(tx)

@@ -93,16 +93,6 @@ pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<(
     Ok(row.map(Row::account))
 }
 
-/// The version of an active account, locked until the end of the transaction.
-pub async fn lock(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar!(
-        "SELECT version FROM users WHERE id = $1 AND status = 'active' FOR NO KEY UPDATE",
-        user.uuid()
-    )
-    .fetch_optional(tx)
-    .await
-}
-
 /// Changes what is given.
 pub async fn update(tx: &mut PgConnection, user: UserId, change: &UpdateProfile) -> sqlx::Result<()> {
     sqlx::query!(
@@ -144,11 +134,15 @@ pub async fn anonymise(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool
     Ok(done.rows_affected() == 1)
 }
 
-/// Remembers which address the account shall have once it is proved. The last one asked for counts.
-pub async fn set_pending_email(tx: &mut PgConnection, user: UserId, email: &Email) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE users SET pending_email = $2 WHERE id = $1", user.uuid(), email.as_str())
-        .execute(tx)
-        .await?;
+/// Remembers which address the account shall have once it is proved, or that it shall keep its own. The last one asked
+/// for counts.
+pub async fn set_pending_email(
+    tx: &mut PgConnection,
+    user: UserId,
+    email: Option<&Email>,
+) -> sqlx::Result<()> {
+    let email = email.map(Email::as_str);
+    sqlx::query!("UPDATE users SET pending_email = $2 WHERE id = $1", user.uuid(), email).execute(tx).await?;
     Ok(())
 }
 

@@ -81,6 +81,41 @@ pub async fn start(
     Ok(row.map(|row| (row.session_id.into(), now + IDLE)))
 }
 
+/// An account that is held for a change by somebody signed in.
+pub struct Held {
+    /// Of the account's row.
+    pub version: i64,
+    /// As it is stored now.
+    pub password_hash: String,
+}
+
+/// Holds the account and the session of somebody signed in until the transaction ends; `None` when the account is not
+/// active, or the session over, by now: both were asked when the call came in, and much may have happened since.
+pub async fn hold(tx: &mut PgConnection, user: UserId, session: SessionId) -> sqlx::Result<Option<Held>> {
+    let held = hold_account(tx, user).await?;
+    // A statement of its own, after the account's: it sees what whoever held that before has committed.
+    let alive = sqlx::query_scalar!(
+        "SELECT id FROM sessions WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now() FOR SHARE",
+        session.uuid(),
+        user.uuid()
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(held.filter(|_| alive.is_some()))
+}
+
+/// Everybody who ends sessions or changes how one signs in holds the account first: so they come one after the other.
+async fn hold_account(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Held>> {
+    sqlx::query_as!(
+        Held,
+        r#"SELECT version, password_hash AS "password_hash!" FROM users WHERE id = $1 AND status = 'active'
+           FOR NO KEY UPDATE"#,
+        user.uuid()
+    )
+    .fetch_optional(tx)
+    .await
+}
+
 /// Live sessions of a user, the newest first.
 pub async fn list(
     db: impl PgExecutor<'_>,
@@ -132,6 +167,7 @@ pub async fn revoke_all(
     except: Option<SessionId>,
     why: Ended,
 ) -> sqlx::Result<Vec<SessionId>> {
+    hold_account(&mut *tx, user).await?;
     let ended = sqlx::query_scalar!(
         "UPDATE sessions SET revoked_at = now(), revoke_reason = $3
          WHERE user_id = $1 AND id IS DISTINCT FROM $2 AND revoked_at IS NULL AND expires_at > now() RETURNING id",

@@ -38,12 +38,20 @@ pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<F
     .await
 }
 
-/// Puts a begun factor into force with the step of its first code. False when it was in force already.
-pub async fn confirm(tx: &mut PgConnection, user: UserId, step: u64) -> sqlx::Result<bool> {
+/// Puts a begun factor into force with the step of the first code of this seed. False when it was in force already, or
+/// has another seed by now.
+pub async fn confirm(
+    tx: &mut PgConnection,
+    user: UserId,
+    sealed_seed: &[u8],
+    step: u64,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "UPDATE totp SET confirmed_at = now(), last_step = $2 WHERE user_id = $1 AND confirmed_at IS NULL",
+        "UPDATE totp SET confirmed_at = now(), last_step = $2
+         WHERE user_id = $1 AND confirmed_at IS NULL AND sealed_seed = $3",
         user.uuid(),
-        step.cast_signed()
+        step.cast_signed(),
+        sealed_seed
     )
     .execute(tx)
     .await?;

@@ -60,8 +60,8 @@ async fn update(
     Json(change): Json<UpdateProfile>,
 ) -> Result<impl IntoResponse, ApiError> {
     let mut tx = state.pool.begin().await?;
-    let version = profile::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
-    seen.check(ETag::of_version(version))?;
+    let held = me.hold(&mut tx).await?;
+    seen.check(ETag::of_version(held.version))?;
     profile::update(&mut tx, me.user(), &change).await?;
     let (account, version) = profile::get(&mut *tx, me.user()).await?.ok_or(Code::SessionEnded)?;
     tx.commit().await?;
@@ -79,9 +79,11 @@ async fn close(
     from: ClientAddr,
     Json(confirmation): Json<ConfirmPassword>,
 ) -> Result<StatusCode, ApiError> {
-    confirm_password(&state, &me.user(), &from, &confirmation.password).await?;
+    let confirmed = confirm_password(&state, &me.user(), &from, &confirmation.password).await?;
     let mut tx = state.pool.begin().await?;
+    // Before the account itself: administrators are locked in one order.
     let locked = admin::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
+    confirmed.hold(&mut tx, &me).await?;
     if locked.is_last_admin {
         return Err(Code::LastAdmin.into());
     }
@@ -122,14 +124,16 @@ async fn change_password(
     from: ClientAddr,
     Json(change): Json<ChangePassword>,
 ) -> Result<StatusCode, ApiError> {
-    confirm_password(&state, &me.user(), &from, &change.current_password).await?;
+    let confirmed = confirm_password(&state, &me.user(), &from, &change.current_password).await?;
     let password = NewPassword::check(&change.new_password, &me.account.email)
         .map_err(|reason| weak("/new_password", reason))?;
     let hash = state.hasher.hash(&password).await?;
     let mut tx = state.pool.begin().await?;
-    profile::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
+    confirmed.hold(&mut tx, &me).await?;
     db::users::set_password(&mut tx, me.user(), &hash).await?;
     tokens::clear(&mut tx, me.user()).await?;
+    // Whoever asked for another address knew the password before.
+    profile::set_pending_email(&mut tx, me.user(), None).await?;
     let ended = sessions::revoke_all(&mut tx, me.user(), Some(me.session), Ended::PasswordChanged).await?;
     events::sessions_revoked(&mut tx, me.user(), &ended, Ended::PasswordChanged).await?;
     record(&mut tx, "password.changed", me.user().uuid(), me.user().uuid(), json!({})).await?;
@@ -153,10 +157,10 @@ async fn change_email(
     // It mails to whatever address is given.
     limit(&state, from, state.quotas.mail).await?;
     let email = Email::parse(&change.email).map_err(|error| field("/email", "malformed", error))?;
-    confirm_password(&state, &me.user(), &from, &change.password).await?;
+    let confirmed = confirm_password(&state, &me.user(), &from, &change.password).await?;
     let mut tx = state.pool.begin().await?;
-    profile::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
-    profile::set_pending_email(&mut tx, me.user(), &email).await?;
+    confirmed.hold(&mut tx, &me).await?;
+    profile::set_pending_email(&mut tx, me.user(), Some(&email)).await?;
     record(&mut tx, "email.change_requested", me.user().uuid(), me.user().uuid(), json!({})).await?;
     mail::enqueue(&mut *tx, "email_change", me.user().uuid(), &json!({})).await?;
     mail::enqueue(&mut *tx, "email_change_notice", me.user().uuid(), &json!({})).await?;

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::audit::record;
 use super::register::{ask_for_mail, proved};
 use super::weak;
+use crate::db::profile;
 use crate::db::sessions::{self, Ended};
 use crate::db::tokens::{self, Purpose};
 use crate::db::users;
@@ -60,6 +61,8 @@ async fn reset(
     }
     proved(&mut tx, taken.user).await?;
     tokens::clear(&mut tx, taken.user).await?;
+    // Whoever asked for another address knew the password before.
+    profile::set_pending_email(&mut tx, taken.user, None).await?;
     let ended = sessions::revoke_all(&mut tx, taken.user, None, Ended::PasswordReset).await?;
     events::sessions_revoked(&mut tx, taken.user, &ended, Ended::PasswordReset).await?;
     record(&mut tx, "password.reset", taken.user.uuid(), taken.user.uuid(), json!({})).await?;

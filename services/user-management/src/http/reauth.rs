@@ -3,11 +3,13 @@
 use shop_api::Code;
 use shop_api::ids::UserId;
 use shop_kit::{ApiError, ClientAddr, Quota};
+use sqlx::PgConnection;
 
 use crate::db::backoff::{self, Attempt, Reserved};
 use crate::db::users;
 use crate::domain::throttle::{account_key, network, place_key};
 use crate::hashing::Verdict;
+use crate::signed_in::SignedIn;
 use crate::state::AppState;
 
 impl Attempt {
@@ -57,13 +59,31 @@ pub(super) async fn compare(
     }
 }
 
+/// A password that was found right.
+#[must_use = "it counts in the transaction that holds the account"]
+pub(super) struct Confirmed {
+    /// What it was compared with.
+    password_hash: String,
+}
+
+impl Confirmed {
+    /// Holds the account until the transaction ends, for what the password was asked for. Comparing takes long: a
+    /// reset in the meantime shuts out whoever knew the password before.
+    pub(super) async fn hold(&self, tx: &mut PgConnection, me: &SignedIn) -> Result<(), ApiError> {
+        if me.hold(tx).await?.password_hash == self.password_hash {
+            return Ok(());
+        }
+        Err(ApiError::code(Code::InvalidCredentials).detail("the password was changed meanwhile"))
+    }
+}
+
 /// Asks a signed-in user for the password once more.
 pub(super) async fn confirm_password(
     state: &AppState,
     user: &UserId,
     from: &ClientAddr,
     password: &str,
-) -> Result<(), ApiError> {
+) -> Result<Confirmed, ApiError> {
     let user = users::credentials(&state.pool, *user).await?.ok_or(Code::SessionEnded)?;
     let attempt = admit(state, Attempt::on(&user.email, *from)).await?;
     let verdict = compare(state, &attempt, password, Some(&user.password_hash)).await?;
@@ -71,5 +91,5 @@ pub(super) async fn confirm_password(
         return Err(ApiError::code(Code::InvalidCredentials).detail("the password is wrong"));
     }
     backoff::give_back(&state.pool, &attempt).await?;
-    Ok(())
+    Ok(Confirmed { password_hash: user.password_hash })
 }

@@ -148,6 +148,8 @@ async fn moved(tx: &mut PgConnection, taken: &Taken) -> Result<(), ApiError> {
             ApiError::code(Code::AlreadyExists).detail("the address belongs to another account by now")
         );
     }
+    // What was mailed to the old address is over: who reads that mailbox may be the reason for moving.
+    tokens::clear(tx, taken.user).await?;
     events::user_verified(tx, taken.user).await?;
     record(tx, "email.changed", taken.user.uuid(), taken.user.uuid(), json!({})).await
 }

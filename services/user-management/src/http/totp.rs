@@ -43,10 +43,11 @@ async fn begin(
     from: ClientAddr,
     Json(body): Json<ConfirmPassword>,
 ) -> Result<Response, ApiError> {
-    confirm_password(&state, &me.user(), &from, &body.password).await?;
+    let confirmed = confirm_password(&state, &me.user(), &from, &body.password).await?;
     let seed = Seed::generate();
     let sealed = state.sealer.seal(me.user().uuid().as_bytes(), seed.as_bytes());
     let mut tx = state.pool.begin().await?;
+    confirmed.hold(&mut tx, &me).await?;
     if !totp::begin(&mut tx, me.user(), &sealed).await? {
         return Err(
             ApiError::code(Code::AlreadyExists).detail("a second factor is in force: remove it first")
@@ -85,8 +86,10 @@ async fn confirm(
     };
     backoff::give_back(&state.pool, &attempt).await?;
     let mut tx = state.pool.begin().await?;
-    if !totp::confirm(&mut tx, me.user(), step).await? {
-        return Err(Code::AlreadyExists.into());
+    me.hold(&mut tx).await?;
+    if !totp::confirm(&mut tx, me.user(), &factor.sealed_seed, step).await? {
+        return Err(ApiError::code(Code::AlreadyExists)
+            .detail("it is in force by now, or was begun anew: the code was of the seed before"));
     }
     let codes = new_recovery_codes(&mut tx, &me).await?;
     users::touch(&mut tx, me.user()).await?;
@@ -108,10 +111,11 @@ async fn remove(
     from: ClientAddr,
     Json(body): Json<RemoveTotp>,
 ) -> Result<StatusCode, ApiError> {
-    confirm_password(&state, &me.user(), &from, &body.password).await?;
+    let confirmed = confirm_password(&state, &me.user(), &from, &body.password).await?;
     need_factor(&state.pool, &me).await?;
     let attempt = admit(&state, Attempt::on(&me.account.email, from)).await?;
     let mut tx = state.pool.begin().await?;
+    confirmed.hold(&mut tx, &me).await?;
     if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
         return Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"));
     }
@@ -135,9 +139,10 @@ async fn renew_recovery_codes(
     from: ClientAddr,
     Json(body): Json<ConfirmPassword>,
 ) -> Result<Response, ApiError> {
-    confirm_password(&state, &me.user(), &from, &body.password).await?;
+    let confirmed = confirm_password(&state, &me.user(), &from, &body.password).await?;
     need_factor(&state.pool, &me).await?;
     let mut tx = state.pool.begin().await?;
+    confirmed.hold(&mut tx, &me).await?;
     let codes = new_recovery_codes(&mut tx, &me).await?;
     record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
     tx.commit().await?;

@@ -12,6 +12,7 @@ mod hostile;
 mod leaks;
 mod openapi;
 mod outage;
+mod overtaken;
 mod pages;
 mod plans;
 mod profile;

@@ -168,6 +168,20 @@ async fn an_export_holds_everything() {
     assert!(!answer.text().contains("argon2"), "a hash is not part of an export");
 }
 
+#[tokio::test]
+async fn what_an_administrator_did_is_no_part_of_their_export() {
+    let world = World::start().await;
+    let (admin, ada) = (world.person(Role::Admin).await, world.person(Role::Customer).await);
+    let why = json!({ "reason": "chargeback 4711" });
+    admin.client.post(&format!("/users/{}/disable", ada.id)).json(&why).send().await.expect(200);
+    let answer = admin.client.get("/users/me/export").send().await.expect(200);
+    assert!(
+        !answer.text().contains("4711") && !answer.text().contains(&ada.id.to_string()),
+        "{}",
+        answer.text()
+    );
+}
+
 /// Every column of every table that may hold something about a person: a new one is noticed here.
 #[tokio::test]
 async fn a_closed_account_leaves_nothing_of_the_person() {

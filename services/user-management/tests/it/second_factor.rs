@@ -25,7 +25,7 @@ async fn with_factor(world: &World) -> (Client, Seed, RecoveryCodes) {
     (me, seed, codes.json())
 }
 
-fn seed(base32: &str) -> Seed {
+pub(crate) fn seed(base32: &str) -> Seed {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let bits: String = base32.chars().map(|c| format!("{:05b}", alphabet.find(c).unwrap())).collect();
     let bytes: Vec<u8> = bits
@@ -37,7 +37,7 @@ fn seed(base32: &str) -> Seed {
 }
 
 /// The code of the step so many steps away from now.
-fn code(seed: &Seed, steps: i64) -> String {
+pub(crate) fn code(seed: &Seed, steps: i64) -> String {
     let now = time::OffsetDateTime::now_utc().unix_timestamp() + 30 * steps;
     seed.code_at(now.unsigned_abs())
 }

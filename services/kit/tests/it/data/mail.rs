@@ -172,6 +172,38 @@ async fn a_server_that_says_later_is_asked_again_with_a_new_token() {
     post.close().await;
 }
 
+/// The system takes the connection, and nobody ever answers.
+#[tokio::test]
+async fn a_server_that_says_nothing_does_not_keep_the_worker() {
+    let mut post = Post::open(0).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = MailConfig {
+        smtp_url: Some(format!("smtp://{}", silent.local_addr().unwrap())),
+        smtp_timeout_ms: Some(100),
+        mail_from: Some("no-reply@shop.example".into()),
+        ..MailConfig::default()
+    };
+    for _ in 0..2 {
+        post.post("reset").await;
+    }
+    let stop = CancellationToken::new();
+    let mailer = Arc::new(config.mailer(false).unwrap());
+    let stuck = tokio::spawn(mailer.run(post.pool.clone(), post.renderer.clone(), stop.clone()));
+    until(PATIENCE, async || {
+        post.count("SELECT count(*) FROM kit.mail_queue WHERE last_error LIKE '%no answer within 100 ms%'")
+            .await
+            == 2
+    })
+    .await;
+    stop.cancel();
+    within(PATIENCE, stuck).await.unwrap();
+    // Where the server works they go out after all.
+    sqlx::query("UPDATE kit.mail_queue SET due_at = now()").execute(&post.pool).await.unwrap();
+    post.employ();
+    post.empty().await;
+    post.close().await;
+}
+
 #[tokio::test]
 async fn a_refusal_for_good_is_not_repeated() {
     let post = Post::open(1).await;

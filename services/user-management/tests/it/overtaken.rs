@@ -1,0 +1,190 @@
+//! What somebody asked for who knew the password does not happen once that knowledge is over: the owner set another
+//! one, ended the session or moved to another mailbox while it was under way.
+
+use serde_json::{Value, json};
+use shop_api::{Code, Role};
+use shop_test::Answer;
+
+use crate::visitor::SECRET;
+use crate::world::{PASSWORD, Person, World};
+
+const ADA: &str = "ada@shop.example";
+const NEW: &str = "ada.king@shop.example";
+const RESET: &str = "Set a new password";
+const FRESH: &str = "a fresh one for the harbour";
+const THIEF: &str = "thief@shop.example";
+
+/// Everything that asks for the password again.
+const ASKING: [(&str, &str); 6] = [
+    ("POST", "/users/me/password"),
+    ("POST", "/users/me/email"),
+    ("DELETE", "/users/me"),
+    ("POST", "/users/me/totp"),
+    ("DELETE", "/users/me/totp"),
+    ("POST", "/users/me/recovery-codes"),
+];
+
+async fn ask(who: &Person, (method, path): (&str, &str), password: &str) -> Answer {
+    let body: Value = match path {
+        "/users/me/password" => json!({ "current_password": password, "new_password": FRESH }),
+        "/users/me/email" => json!({ "password": password, "email": THIEF }),
+        "/users/me/totp" if method == "DELETE" => json!({ "password": password, "code": "123456" }),
+        _ => json!({ "password": password }),
+    };
+    let request = if method == "POST" { who.client.post(path) } else { who.client.delete(path) };
+    request.json(&body).send().await
+}
+
+/// What the rows of the account say, its sessions and its second factor included.
+async fn state(world: &World, who: &Person) -> String {
+    sqlx::query_scalar(
+        "SELECT concat_ws(' ', u, t, (SELECT count(*) FROM recovery_codes), (SELECT count(*) FROM sessions))
+         FROM users u LEFT JOIN totp t ON t.user_id = u.id WHERE u.id = $1",
+    )
+    .bind(who.id)
+    .fetch_one(world.db.pool())
+    .await
+    .unwrap()
+}
+
+/// Somebody with a second factor of which nobody knows the seed.
+async fn with_factor(world: &World) -> Person {
+    let ada = world.person(Role::Customer).await;
+    let insert = "INSERT INTO totp (user_id, sealed_seed, confirmed_at) VALUES ($1, 'x', now())";
+    sqlx::query(insert).bind(ada.id).execute(world.db.pool()).await.unwrap();
+    ada
+}
+
+#[tokio::test]
+async fn a_stolen_token_alone_changes_nothing_that_asks_for_the_password() {
+    let world = World::start().await;
+    let ada = with_factor(&world).await;
+    let before = state(&world, &ada).await;
+    for asked in ASKING {
+        ask(&ada, asked, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+        assert_eq!(state(&world, &ada).await, before, "{asked:?}");
+        world.age("DELETE FROM login_backoff").await;
+    }
+    world.letters_are_out().await;
+    assert!(world.mailbox.list().is_empty());
+}
+
+/// The password was compared, the account is held by a reset (or by who ends the session), which then commits.
+#[tokio::test]
+async fn a_password_that_was_right_before_a_reset_does_nothing_after_it() {
+    let world = World::start().await;
+    let ada = with_factor(&world).await;
+    let meanwhile = [
+        ("UPDATE users SET password_hash = 'another' WHERE id = $1", Code::InvalidCredentials),
+        (
+            "UPDATE sessions SET revoked_at = now(), revoke_reason = 'revoked' WHERE user_id = $1",
+            Code::SessionEnded,
+        ),
+    ];
+    let hash: String = sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1")
+        .bind(ada.id)
+        .fetch_one(world.db.pool())
+        .await
+        .unwrap();
+    for (statement, refusal) in meanwhile {
+        for asked in ASKING {
+            let mut tx = world.db.pool().begin().await.unwrap();
+            let hold = "SELECT FROM users WHERE id = $1 FOR UPDATE";
+            sqlx::query(hold).bind(ada.id).execute(&mut *tx).await.unwrap();
+            let (answer, after) = futures::join!(ask(&ada, asked, PASSWORD), async {
+                shop_test::until("it waits for the account", || async {
+                    world.count("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
+                })
+                .await;
+                sqlx::query(statement).bind(ada.id).execute(&mut *tx).await.unwrap();
+                tx.commit().await.unwrap();
+                state(&world, &ada).await
+            });
+            answer.expect_problem(refusal);
+            assert_eq!(state(&world, &ada).await, after, "{asked:?} {statement}");
+            sqlx::query("UPDATE users SET password_hash = $1")
+                .bind(&hash)
+                .execute(world.db.pool())
+                .await
+                .unwrap();
+            world.age("UPDATE sessions SET revoked_at = NULL, revoke_reason = NULL").await;
+        }
+    }
+    assert!(world.mailbox.list().is_empty());
+}
+
+#[tokio::test]
+async fn a_second_factor_is_confirmed_with_the_seed_that_is_there() {
+    let world = World::start().await;
+    let ada = world.person(Role::Customer).await;
+    let begin =
+        ada.client.post("/users/me/totp").json(&json!({ "password": PASSWORD })).send().await.expect(200);
+    let seed = crate::second_factor::seed(begin.json::<Value>()["secret"].as_str().unwrap());
+    let code = json!({ "code": crate::second_factor::code(&seed, 0) });
+    for (statement, refusal) in [
+        ("UPDATE totp SET sealed_seed = 'another'", Code::AlreadyExists),
+        ("UPDATE sessions SET revoked_at = now(), revoke_reason = 'revoked'", Code::SessionEnded),
+    ] {
+        let sealed: Vec<u8> =
+            sqlx::query_scalar("SELECT sealed_seed FROM totp").fetch_one(world.db.pool()).await.unwrap();
+        let mut tx = world.db.pool().begin().await.unwrap();
+        sqlx::query("SELECT FROM users FOR UPDATE").execute(&mut *tx).await.unwrap();
+        let (answer, ()) =
+            futures::join!(ada.client.post("/users/me/totp/confirm").json(&code).send(), async {
+                shop_test::until("it waits for the account", || async {
+                    world.count("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
+                })
+                .await;
+                sqlx::query(statement).execute(&mut *tx).await.unwrap();
+                tx.commit().await.unwrap();
+            });
+        answer.expect_problem(refusal);
+        assert_eq!(world.count("SELECT count(*) FROM totp WHERE confirmed_at IS NOT NULL").await, 0);
+        sqlx::query("UPDATE totp SET sealed_seed = $1").bind(sealed).execute(world.db.pool()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_old_mailbox_loses_its_links_when_the_account_moves() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let me = world.anonymous().with_token(&world.login(ADA).await.access_token);
+    world.forgot(ADA).await.expect(202);
+    let old = world.mailed_token(ADA, RESET).await;
+    let move_to = json!({ "email": NEW, "password": SECRET });
+    me.post("/users/me/email").json(&move_to).send().await.expect(202);
+    let token = world.mailed_token(NEW, "Verify your new e-mail address").await;
+    world.verify(&token).await.expect(204);
+    world.reset(&old, FRESH).await.expect_problem(Code::TokenUnusable);
+    world.try_login(NEW, SECRET).await.expect(200);
+}
+
+/// Neither by its link, nor by a letter that is tried again.
+#[tokio::test]
+async fn a_new_password_ends_the_wish_for_another_address_and_every_link() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    for by_reset in [true, false] {
+        let old = if by_reset { SECRET } else { FRESH };
+        let me = world.try_login(ADA, old).await.expect(200).json::<Value>();
+        let me = world.anonymous().with_token(me["access_token"].as_str().unwrap());
+        world.forgot(ADA).await.expect(202);
+        let reset = world.mailed_token(ADA, RESET).await;
+        let wish = json!({ "email": THIEF, "password": old });
+        me.post("/users/me/email").json(&wish).send().await.expect(202);
+        let moving = world.mailed_token(THIEF, "Verify your new e-mail address").await;
+        assert_eq!(world.count("SELECT count(*) FROM users WHERE pending_email IS NOT NULL").await, 1);
+
+        if by_reset {
+            world.reset(&reset, FRESH).await.expect(204);
+        } else {
+            let change = json!({ "current_password": FRESH, "new_password": "another one for the harbour" });
+            me.post("/users/me/password").json(&change).send().await.expect(204);
+        }
+        assert_eq!(world.count("SELECT count(*) FROM users WHERE pending_email IS NOT NULL").await, 0);
+        world.verify(&moving).await.expect_problem(Code::TokenUnusable);
+        world.reset(&reset, "one more for the harbour").await.expect_problem(Code::TokenUnusable);
+        world.half_an_hour_passes().await;
+        world.mailbox.clear().unwrap();
+    }
+}
