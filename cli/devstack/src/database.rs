@@ -68,7 +68,7 @@ pub(crate) async fn check(server: &Server, stack: &Stack, name: &str) -> Result<
 /// Writes down that the database has its first data.
 pub(crate) async fn note_seeded(server: &Server, stack: &Stack, name: &str) -> Result<()> {
     check(server, stack, name).await?;
-    mark(&server.connect("").await?, "database", stack, name, true).await
+    Ok(server.connect("").await?.batch_execute(&mark("database", stack, name, true)).await?)
 }
 
 /// Drops every database and role that dev made for this stack, and answers the databases' names.
@@ -106,10 +106,9 @@ fn unmarked(server: &Server, name: &str, found: &Marker) -> Trouble {
     Trouble::Unmarked { database: name.into(), address, found: found.to_string() }
 }
 
-async fn mark(client: &Client, kind: &str, stack: &Stack, name: &str, seeded: bool) -> Result<()> {
-    let marker = Marker::write(stack.id(), seeded);
-    client.batch_execute(&format!("comment on {kind} {} is '{marker}'", quoted(name))).await?;
-    Ok(())
+/// The statement that marks a database or a role.
+fn mark(kind: &str, stack: &Stack, name: &str, seeded: bool) -> String {
+    format!("comment on {kind} {} is '{}'", quoted(name), Marker::write(stack.id(), seeded))
 }
 
 /// Makes the role if it is not there and gives it the password that lies in its file.
@@ -123,11 +122,11 @@ async fn login(client: &Client, server: &Server, stack: &Stack, role: &str, data
         Some(Marker::Ours { .. }) => "alter",
         Some(foreign) => return Err(unmarked(server, &format!("{database} (its role {role})"), &foreign)),
     };
-    // The password is made of hexadecimal digits.
-    client.batch_execute(&format!("{verb} role {} login password '{password}'", quoted(role))).await?;
-    if verb == "create" {
-        mark(client, "role", stack, role, false).await?;
-    }
+    let mark = mark("role", stack, role, false);
+    // In one transaction: a role without its mark would be nobody's. The password is made of hexadecimal digits.
+    client
+        .batch_execute(&format!("{verb} role {} login password '{password}'; {mark}", quoted(role)))
+        .await?;
     let authorities = server.url().authorities().map(Path::to_owned);
     Ok(Login { url: server.url().for_role(role, database), password_file, authorities })
 }
@@ -138,8 +137,13 @@ async fn create(client: &Client, stack: &Stack, name: &str, owner: &str) -> Resu
     if !superuser {
         client.batch_execute(&format!("grant {} to current_user", quoted(owner))).await?;
     }
-    client.batch_execute(&format!("create database {} owner {}", quoted(name), quoted(owner))).await?;
-    mark(client, "database", stack, name, false).await
+    // A database cannot be made and marked in one transaction: it has another name until it has its mark.
+    let unmarked = format!("shop_dev_{}", stack.id());
+    client.batch_execute(&format!("drop database if exists {}", quoted(&unmarked))).await?;
+    client.batch_execute(&format!("create database {} owner {}", quoted(&unmarked), quoted(owner))).await?;
+    client.batch_execute(&mark("database", stack, &unmarked, false)).await?;
+    let rename = format!("alter database {} rename to {}", quoted(&unmarked), quoted(name));
+    Ok(client.batch_execute(&rename).await?)
 }
 
 /// Rows yes, schema no. What the owner makes later is covered by default privileges.

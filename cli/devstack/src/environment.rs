@@ -94,7 +94,7 @@ impl Environment<'_> {
             ("DRAIN_MS", "0"),
             ("SHUTDOWN_MS", "5000"),
         ]);
-        variables.retain(|(name, _)| std::env::var_os(name).is_none());
+        variables.retain(|(name, _)| !inherited().any(|(inherited, _)| inherited == name));
         variables.extend(planned.spec.environment.iter().cloned());
         variables.extend(pairs([
             ("SHOP_ENV", "dev"),
