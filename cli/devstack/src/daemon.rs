@@ -156,15 +156,21 @@ impl Daemon {
         self.end_all().await
     }
 
-    /// The process first, since it ends its children in good order; then what is left of them.
+    /// The process first, since it ends its children in good order; then what is left of them, until nothing is: one
+    /// may start another while it is looked for.
     async fn end_all(&self) -> Result<bool> {
-        let first = self.find()?.map(|known| known.proc);
+        let mut left: Vec<Proc> = self.find()?.map(|known| known.proc).into_iter().collect();
         let mut ended = false;
-        for proc in first.into_iter().chain(marked(&self.dir)) {
-            proc.stop(Signal::TERM, self.patience).await?;
+        loop {
+            left.extend(marked(&self.dir));
+            if left.is_empty() {
+                return Ok(ended);
+            }
+            for proc in left.drain(..) {
+                proc.stop(Signal::TERM, self.patience).await?;
+            }
             ended = true;
         }
-        Ok(ended)
     }
 }
 
@@ -195,6 +201,18 @@ mod tests {
         assert_ne!(second.proc, first.proc);
         assert!(daemon.stop().await.unwrap());
         assert!(!second.proc.is_alive() && !daemon.stop().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_it_starts_while_it_is_ended_ends_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon = Daemon::new("breeder", dir.path().join("d"), Duration::from_secs(5));
+        let script = "trap 'sleep 60 & exit 0' TERM; echo set; while :; do sleep 0.1; done";
+        let is_set =
+            |_| -> BoxFuture<'_, bool> { Box::pin(async { tail(&daemon.log(), 1).contains("set") }) };
+        daemon.start(&[], |_| Ok(sleeper(script)), is_set).await.unwrap();
+        assert!(daemon.stop().await.unwrap());
+        assert_eq!(marked(daemon.dir()), []);
     }
 
     #[tokio::test]

@@ -19,20 +19,28 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ends the services, commands and parts that still run; servers that keep data stay. Answers how many there were.
 pub(crate) async fn end_services(stack: &Stack, record: Option<&Record>) -> Result<usize> {
-    end_all(services(stack, record), Signal::TERM).await
+    end_all(|| services(stack, record), Signal::TERM).await
 }
 
-/// Ends all at once, each after `polite` or else killed. Answers how many there were; one that cannot be ended keeps
-/// none of the others.
-async fn end_all(left: Vec<Proc>, polite: Signal) -> Result<usize> {
-    let mut outcome = Ok(left.len());
-    let ends: Vec<_> = left.into_iter().map(|proc| tokio::spawn(proc.stop(polite, PATIENCE))).collect();
-    for end in ends {
-        if let Err(error) = end.await.map_err(io::Error::other).and_then(|ended| ended) {
-            outcome = Err(error.into());
+/// Ends all that `find` finds, each after `polite` or else killed, until it finds nothing: one may start another while
+/// it is looked for. Answers how many there were; one that cannot be ended keeps none of the others.
+async fn end_all(find: impl Fn() -> Vec<Proc>, polite: Signal) -> Result<usize> {
+    let mut count = 0;
+    loop {
+        let left = find();
+        if left.is_empty() {
+            return Ok(count);
         }
+        count += left.len();
+        let mut outcome = Ok(());
+        let ends: Vec<_> = left.into_iter().map(|proc| tokio::spawn(proc.stop(polite, PATIENCE))).collect();
+        for end in ends {
+            if let Err(error) = end.await.map_err(io::Error::other).and_then(|ended| ended) {
+                outcome = Err(error);
+            }
+        }
+        outcome?;
     }
-    outcome
 }
 
 /// Ends the database server, Redis and the containers of the stack. Answers how many there were.
@@ -44,7 +52,7 @@ pub(crate) async fn end_servers(stack: &Stack) -> Result<usize> {
             count += 1;
         }
         // One that was interrupted in its first moments has not written down yet that it runs.
-        end_all(marked(&stack.path(folder)), Signal::INT).await?;
+        end_all(|| marked(&stack.path(folder)), Signal::INT).await?;
     }
     if let Some(redis) = Redis::find(&stack.path("redis")).await? {
         redis.stop().await?;
@@ -57,17 +65,14 @@ pub(crate) async fn end_servers(stack: &Stack) -> Result<usize> {
 /// Kills whatever runs, without another word, until nothing does: children of a killed server end after it.
 pub(crate) async fn kill(stack: &Stack) -> Result<()> {
     let record = stack.record().ok().flatten();
-    let processes = loop {
+    let find = || {
         let mut left = services(stack, record.as_ref());
         let folders = [server::LOCAL, server::DOWNLOADED, "redis"];
         left.extend(folders.iter().flat_map(|folder| marked(&stack.path(folder))));
-        match end_all(left, Signal::KILL).await {
-            Ok(0) => break Ok(()),
-            Ok(_) => {}
-            Err(error) => break Err(error),
-        }
+        left
     };
-    docker::kill_all(stack).await.and(processes)
+    let processes = end_all(find, Signal::KILL).await;
+    docker::kill_all(stack).await.and(processes.map(drop))
 }
 
 /// Ends a database server that another one has taken the place of.

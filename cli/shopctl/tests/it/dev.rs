@@ -194,7 +194,7 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
     fails(&["seed"], 9, &["is not up", "shopctl dev up"]);
     fails(&["up", "--replicas", "other=2"], 2, &["no service other", "tiny"]);
     fails(&["reset"], 2, &["without a terminal", "--yes"]);
-    let theirs = ["up", "--database-url", "postgres://shop@db.invalid/shop"];
+    let theirs = ["up", "--database-url", "postgres://shop@db.invalid/shop?sslmode=disable"];
     fails(&theirs, 2, &["db.invalid:5432 is not this machine", "--confirm shop"]);
     fails(&["up", "--database-url", "postgres://shop:secret@127.0.0.1/shop"], 2, &["DATABASE_PASSWORD_FILE"]);
     let elsewhere = ["up", "--database-url", "postgres://shop@127.0.0.1/shop?host=db.invalid"];
