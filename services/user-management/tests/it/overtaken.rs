@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use shop_api::{Code, Role};
 use shop_test::Answer;
+use sqlx::PgExecutor;
 
 use crate::visitor::SECRET;
 use crate::world::{PASSWORD, Person, World};
@@ -13,6 +14,9 @@ const NEW: &str = "ada.king@shop.example";
 const RESET: &str = "Set a new password";
 const FRESH: &str = "a fresh one for the harbour";
 const THIEF: &str = "thief@shop.example";
+
+const END_SESSIONS: &str =
+    "UPDATE sessions SET revoked_at = now(), revoke_reason = 'revoked' WHERE user_id = $1";
 
 /// Everything that asks for the password again.
 const ASKING: [(&str, &str); 6] = [
@@ -36,15 +40,38 @@ async fn ask(who: &Person, (method, path): (&str, &str), password: &str) -> Answ
 }
 
 /// What the rows of the account say, its sessions and its second factor included.
-async fn state(world: &World, who: &Person) -> String {
+async fn state(db: impl PgExecutor<'_>, who: &Person) -> String {
     sqlx::query_scalar(
         "SELECT concat_ws(' ', u, t, (SELECT count(*) FROM recovery_codes), (SELECT count(*) FROM sessions))
          FROM users u LEFT JOIN totp t ON t.user_id = u.id WHERE u.id = $1",
     )
     .bind(who.id)
-    .fetch_one(world.db.pool())
+    .fetch_one(db)
     .await
     .unwrap()
+}
+
+/// The answer to a request that has come as far as the account when `statement` is committed under its hands, and what
+/// the account's rows said with that commit.
+async fn overtaken(
+    world: &World,
+    who: &Person,
+    statement: &'static str,
+    request: impl Future<Output = Answer>,
+) -> (Answer, String) {
+    let mut tx = world.db.pool().begin().await.unwrap();
+    let hold = "SELECT FROM users WHERE id = $1 FOR UPDATE";
+    sqlx::query(hold).bind(who.id).execute(&mut *tx).await.unwrap();
+    futures::join!(request, async {
+        shop_test::until("it waits for the account", || async {
+            world.count("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
+        })
+        .await;
+        sqlx::query(statement).bind(who.id).execute(&mut *tx).await.unwrap();
+        let after = state(&mut *tx, who).await;
+        tx.commit().await.unwrap();
+        after
+    })
 }
 
 /// Somebody with a second factor of which nobody knows the seed.
@@ -59,10 +86,10 @@ async fn with_factor(world: &World) -> Person {
 async fn a_stolen_token_alone_changes_nothing_that_asks_for_the_password() {
     let world = World::start().await;
     let ada = with_factor(&world).await;
-    let before = state(&world, &ada).await;
+    let before = state(world.db.pool(), &ada).await;
     for asked in ASKING {
         ask(&ada, asked, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
-        assert_eq!(state(&world, &ada).await, before, "{asked:?}");
+        assert_eq!(state(world.db.pool(), &ada).await, before, "{asked:?}");
         world.age("DELETE FROM login_backoff").await;
     }
     world.letters_are_out().await;
@@ -76,10 +103,7 @@ async fn a_password_that_was_right_before_a_reset_does_nothing_after_it() {
     let ada = with_factor(&world).await;
     let meanwhile = [
         ("UPDATE users SET password_hash = 'another' WHERE id = $1", Code::InvalidCredentials),
-        (
-            "UPDATE sessions SET revoked_at = now(), revoke_reason = 'revoked' WHERE user_id = $1",
-            Code::SessionEnded,
-        ),
+        (END_SESSIONS, Code::SessionEnded),
     ];
     let hash: String = sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1")
         .bind(ada.id)
@@ -88,20 +112,9 @@ async fn a_password_that_was_right_before_a_reset_does_nothing_after_it() {
         .unwrap();
     for (statement, refusal) in meanwhile {
         for asked in ASKING {
-            let mut tx = world.db.pool().begin().await.unwrap();
-            let hold = "SELECT FROM users WHERE id = $1 FOR UPDATE";
-            sqlx::query(hold).bind(ada.id).execute(&mut *tx).await.unwrap();
-            let (answer, after) = futures::join!(ask(&ada, asked, PASSWORD), async {
-                shop_test::until("it waits for the account", || async {
-                    world.count("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
-                })
-                .await;
-                sqlx::query(statement).bind(ada.id).execute(&mut *tx).await.unwrap();
-                tx.commit().await.unwrap();
-                state(&world, &ada).await
-            });
+            let (answer, after) = overtaken(&world, &ada, statement, ask(&ada, asked, PASSWORD)).await;
             answer.expect_problem(refusal);
-            assert_eq!(state(&world, &ada).await, after, "{asked:?} {statement}");
+            assert_eq!(state(world.db.pool(), &ada).await, after, "{asked:?} {statement}");
             sqlx::query("UPDATE users SET password_hash = $1")
                 .bind(&hash)
                 .execute(world.db.pool())
@@ -110,6 +123,7 @@ async fn a_password_that_was_right_before_a_reset_does_nothing_after_it() {
             world.age("UPDATE sessions SET revoked_at = NULL, revoke_reason = NULL").await;
         }
     }
+    world.letters_are_out().await;
     assert!(world.mailbox.list().is_empty());
 }
 
@@ -122,22 +136,13 @@ async fn a_second_factor_is_confirmed_with_the_seed_that_is_there() {
     let seed = crate::second_factor::seed(begin.json::<Value>()["secret"].as_str().unwrap());
     let code = json!({ "code": crate::second_factor::code(&seed, 0) });
     for (statement, refusal) in [
-        ("UPDATE totp SET sealed_seed = 'another'", Code::AlreadyExists),
-        ("UPDATE sessions SET revoked_at = now(), revoke_reason = 'revoked'", Code::SessionEnded),
+        ("UPDATE totp SET sealed_seed = 'another' WHERE user_id = $1", Code::AlreadyExists),
+        (END_SESSIONS, Code::SessionEnded),
     ] {
         let sealed: Vec<u8> =
             sqlx::query_scalar("SELECT sealed_seed FROM totp").fetch_one(world.db.pool()).await.unwrap();
-        let mut tx = world.db.pool().begin().await.unwrap();
-        sqlx::query("SELECT FROM users FOR UPDATE").execute(&mut *tx).await.unwrap();
-        let (answer, ()) =
-            futures::join!(ada.client.post("/users/me/totp/confirm").json(&code).send(), async {
-                shop_test::until("it waits for the account", || async {
-                    world.count("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
-                })
-                .await;
-                sqlx::query(statement).execute(&mut *tx).await.unwrap();
-                tx.commit().await.unwrap();
-            });
+        let confirm = ada.client.post("/users/me/totp/confirm").json(&code).send();
+        let (answer, _) = overtaken(&world, &ada, statement, confirm).await;
         answer.expect_problem(refusal);
         assert_eq!(world.count("SELECT count(*) FROM totp WHERE confirmed_at IS NOT NULL").await, 0);
         sqlx::query("UPDATE totp SET sealed_seed = $1").bind(sealed).execute(world.db.pool()).await.unwrap();
