@@ -1,4 +1,4 @@
-//! A user's own account: read, edit, change password and e-mail address, take everything along, close it.
+//! A user's own account: read, edit, change the e-mail address, take everything along, close it.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -7,19 +7,18 @@ use serde_json::json;
 use shop_api::Code;
 use shop_api::Permission::{ProfileRead, ProfileWrite, SecurityWrite};
 use shop_api::users::auth::ConfirmPassword;
-use shop_api::users::profile::{Account, ChangeEmail, ChangePassword, Export, UpdateProfile};
+use shop_api::users::profile::{Account, ChangeEmail, Export, UpdateProfile};
 use shop_kit::etag::{ETag, IfMatch, IfNoneMatch};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
 use time::OffsetDateTime;
 use utoipa_axum::routes;
 
 use super::audit::record;
+use super::field;
 use super::reauth::{confirm_password, limit};
-use super::{field, weak};
 use crate::db::sessions::Ended;
-use crate::db::{self, admin, profile, sessions, tokens};
+use crate::db::{self, admin, profile, sessions};
 use crate::domain::email::Email;
-use crate::domain::password::NewPassword;
 use crate::events;
 use crate::signed_in::SignedIn;
 use crate::state::AppState;
@@ -30,7 +29,6 @@ pub(super) fn router() -> ApiRouter<AppState> {
         .route(Access::Need(ProfileWrite), routes!(update))
         .route(Access::Need(ProfileWrite), routes!(close))
         .route(Access::Need(ProfileRead), routes!(export))
-        .route(Access::Need(SecurityWrite), routes!(change_password))
         .route(Access::Need(SecurityWrite), routes!(change_email))
 }
 
@@ -111,35 +109,6 @@ async fn export(State(state): State<AppState>, me: SignedIn) -> Result<impl Into
     };
     let as_file: (HeaderName, _) = (header::CONTENT_DISPOSITION, "attachment; filename=\"account.json\"");
     Ok(([as_file], Json(export)))
-}
-
-/// Change your password
-///
-/// Ends every other session.
-#[utoipa::path(post, path = "/users/me/password", tag = "security", request_body = ChangePassword,
-    responses((status = 204, description = "Changed")))]
-async fn change_password(
-    State(state): State<AppState>,
-    me: SignedIn,
-    from: ClientAddr,
-    Json(change): Json<ChangePassword>,
-) -> Result<StatusCode, ApiError> {
-    let confirmed = confirm_password(&state, &me.user(), &from, &change.current_password).await?;
-    let password = NewPassword::check(&change.new_password, &me.account.email)
-        .map_err(|reason| weak("/new_password", reason))?;
-    let hash = state.hasher.hash(&password).await?;
-    let mut tx = state.pool.begin().await?;
-    confirmed.hold(&mut tx, &me).await?;
-    db::users::set_password(&mut tx, me.user(), &hash).await?;
-    tokens::clear(&mut tx, me.user()).await?;
-    // Whoever asked for another address knew the password before.
-    profile::set_pending_email(&mut tx, me.user(), None).await?;
-    let ended = sessions::revoke_all(&mut tx, me.user(), Some(me.session), Ended::PasswordChanged).await?;
-    events::sessions_revoked(&mut tx, me.user(), &ended, Ended::PasswordChanged).await?;
-    record(&mut tx, "password.changed", me.user().uuid(), me.user().uuid(), json!({})).await?;
-    mail::enqueue(&mut *tx, "password_changed", me.user().uuid(), &json!({})).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Change your e-mail address

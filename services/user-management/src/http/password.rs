@@ -1,15 +1,20 @@
-//! A forgotten password: ask for a mail, set a new one with its token. Setting one ends every session.
+//! A password forgotten: ask for a mail, set a new one with its token. A password known: change it.
 
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 use shop_api::Code;
+use shop_api::Permission::SecurityWrite;
+use shop_api::ids::{SessionId, UserId};
 use shop_api::users::auth::{EmailOnly, MailOnItsWay, ResetPassword};
+use shop_api::users::profile::ChangePassword;
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
+use sqlx::PgConnection;
 use utoipa_axum::routes;
 
 use super::audit::record;
+use super::reauth::confirm_password;
 use super::register::{ask_for_mail, proved};
 use super::weak;
 use crate::db::profile;
@@ -19,10 +24,14 @@ use crate::db::users;
 use crate::domain::password::NewPassword;
 use crate::domain::token::Token;
 use crate::events;
+use crate::signed_in::SignedIn;
 use crate::state::AppState;
 
 pub(super) fn router() -> ApiRouter<AppState> {
-    ApiRouter::new().route(Access::Public, routes!(forgot)).route(Access::Public, routes!(reset))
+    ApiRouter::new()
+        .route(Access::Public, routes!(forgot))
+        .route(Access::Public, routes!(reset))
+        .route(Access::Need(SecurityWrite), routes!(change_password))
 }
 
 /// Ask for a mail to set a new password
@@ -55,18 +64,55 @@ async fn reset(
 
     let mut tx = state.pool.begin().await?;
     let taken = tokens::take(&mut tx, token, Purpose::Reset).await?.ok_or(Code::TokenUnusable)?;
-    // The account's row first: a log-in under way with the old password waits for it and finds the new one.
-    if !users::set_password(&mut tx, taken.user, &hash).await? {
+    if !replace(&mut tx, taken.user, &hash, None, Ended::PasswordReset).await? {
         return Err(Code::TokenUnusable.into());
     }
     proved(&mut tx, taken.user).await?;
-    tokens::clear(&mut tx, taken.user).await?;
-    // Whoever asked for another address knew the password before.
-    profile::set_pending_email(&mut tx, taken.user, None).await?;
-    let ended = sessions::revoke_all(&mut tx, taken.user, None, Ended::PasswordReset).await?;
-    events::sessions_revoked(&mut tx, taken.user, &ended, Ended::PasswordReset).await?;
     record(&mut tx, "password.reset", taken.user.uuid(), taken.user.uuid(), json!({})).await?;
-    mail::enqueue(&mut *tx, "password_changed", taken.user.uuid(), &json!({})).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Change your password
+///
+/// Ends every other session.
+#[utoipa::path(post, path = "/users/me/password", tag = "security", request_body = ChangePassword,
+    responses((status = 204, description = "Changed")))]
+async fn change_password(
+    State(state): State<AppState>,
+    me: SignedIn,
+    from: ClientAddr,
+    Json(change): Json<ChangePassword>,
+) -> Result<StatusCode, ApiError> {
+    let confirmed = confirm_password(&state, &me.user(), &from, &change.current_password).await?;
+    let password = NewPassword::check(&change.new_password, &me.account.email)
+        .map_err(|reason| weak("/new_password", reason))?;
+    let hash = state.hasher.hash(&password).await?;
+    let mut tx = state.pool.begin().await?;
+    confirmed.hold(&mut tx, &me).await?;
+    replace(&mut tx, me.user(), &hash, Some(me.session), Ended::PasswordChanged).await?;
+    record(&mut tx, "password.changed", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sets a password and shuts out whoever knew the one before: their sessions but the one to keep, the links they
+/// asked for, their wish for another address. The owner has a letter. False when the account is not active any more.
+async fn replace(
+    tx: &mut PgConnection,
+    user: UserId,
+    hash: &str,
+    keep: Option<SessionId>,
+    why: Ended,
+) -> Result<bool, ApiError> {
+    // The account's row first: a log-in under way with the old password waits for it and finds the new one.
+    if !users::set_password(&mut *tx, user, hash).await? {
+        return Ok(false);
+    }
+    tokens::clear(&mut *tx, user).await?;
+    profile::set_pending_email(&mut *tx, user, None).await?;
+    let ended = sessions::revoke_all(&mut *tx, user, keep, why).await?;
+    events::sessions_revoked(&mut *tx, user, &ended, why).await?;
+    mail::enqueue(&mut *tx, "password_changed", user.uuid(), &json!({})).await?;
+    Ok(true)
 }
