@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use shop_api::Code;
 use tower::Service;
 
@@ -156,7 +156,8 @@ impl Edge {
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     {
-        // 8. Sizes.
+        // 8. Form and sizes.
+        check_host(&request)?;
         self.check_sizes(&request)?;
         let request = request.map(|body| {
             if body.is_end_stream() {
@@ -251,6 +252,15 @@ impl Edge {
         }
         client
     }
+}
+
+/// HTTP/1.1 demands a host, and one only: of two, a proxy and we might believe different ones (RFC 9112, 3.2).
+fn check_host<B>(request: &Request<B>) -> Result<(), ApiError> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() != Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(ApiError::code(Code::MalformedRequest).detail("the request needs one Host header"))
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.

@@ -162,10 +162,11 @@ fn describe(operation: &mut Operation, access: Access) {
 
     let takes_input =
         operation.request_body.is_some() || operation.parameters.as_ref().is_some_and(|p| !p.is_empty());
-    let mut codes = vec![Code::TooManyRequests, Code::UriTooLong, Code::HeadersTooLarge];
+    let mut codes =
+        vec![Code::TooManyRequests, Code::MalformedRequest, Code::UriTooLong, Code::HeadersTooLarge];
     codes.extend([Code::Internal, Code::Unavailable, Code::DeadlineExceeded]);
     if takes_input {
-        codes.extend([Code::MalformedRequest, Code::ValidationFailed]);
+        codes.push(Code::ValidationFailed);
     }
     if operation.parameters.iter().flatten().any(is_of_the_path) {
         codes.push(Code::NotFound);

@@ -86,7 +86,7 @@ fn sign_in_look_and_sign_out() {
 
     let logout = desk.run(&["logout"]);
     assert_eq!((logout.code, logout.stdout.as_str()), (0, "signed out of dev\n"));
-    assert!(!desk.issuer.has_session() && desk.file().is_none());
+    assert!(desk.issuer.sessions() == 0 && desk.file().is_none());
     assert_eq!(desk.run(&["logout", "--output", "json"]).json()["was_signed_in"], false);
     let status = desk.run(&["status"]);
     assert_eq!(status.code, 7, "{status:?}");
@@ -111,7 +111,7 @@ fn only_the_owner_can_read_the_tokens() {
             "{refused:?}"
         );
     }
-    assert!(desk.issuer.has_session());
+    assert_eq!(desk.issuer.sessions(), 1);
     let elsewhere = desk.world.path("elsewhere.json");
     fs::rename(&file, &elsewhere).expect("moved");
     std::os::unix::fs::symlink(&elsewhere, &file).expect("linked");
@@ -171,7 +171,7 @@ fn on_a_terminal_everything_is_asked() {
     for question in ["E-mail:", "Password:", "Code of the authenticator app"] {
         assert!(shown.contains(question), "{shown}");
     }
-    assert!(desk.issuer.has_session());
+    assert_eq!(desk.issuer.sessions(), 1);
 }
 
 #[test]
@@ -211,6 +211,29 @@ fn a_token_that_ended_is_renewed_and_the_new_one_kept() {
 }
 
 #[test]
+fn signing_in_again_ends_the_session_before() {
+    for lifetime in [900, 5] {
+        let desk = Desk::open();
+        desk.issuer.state().lifetime = lifetime;
+        desk.login();
+        desk.login();
+        assert_eq!((desk.issuer.sessions(), desk.run(&["status"]).code), (1, 0), "{lifetime}");
+        // A sign-in that fails leaves it.
+        fs::write(desk.world.path("work/password"), "another").expect("written");
+        let refused = desk.run(&["login", "--email", EMAIL, "--password-file", "password"]);
+        assert_eq!((refused.code, desk.issuer.sessions(), desk.run(&["status"]).code), (7, 1, 0));
+    }
+    // One that is over already, or that nobody can read, is in nobody's way.
+    let desk = Desk::open();
+    desk.login();
+    desk.issuer.end_sessions();
+    desk.login();
+    fs::write(desk.file().expect("a file"), "{}").expect("written");
+    desk.login();
+    assert_eq!(desk.run(&["status"]).code, 0);
+}
+
+#[test]
 fn commands_at_once_do_not_use_one_refresh_token_twice() {
     let desk = Desk::open();
     desk.issuer.state().lifetime = 5;
@@ -226,14 +249,14 @@ fn commands_at_once_do_not_use_one_refresh_token_twice() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert_eq!(desk.issuer.state().refreshes, 1, "the others did not take what the first one kept");
-    assert!(desk.issuer.has_session());
+    assert_eq!(desk.issuer.sessions(), 1);
 }
 
 #[test]
 fn a_session_that_was_ended_elsewhere_leaves_nothing_behind() {
     let desk = Desk::open();
     desk.login();
-    desk.issuer.end_session();
+    desk.issuer.end_sessions();
     let status = desk.run(&["status"]);
     assert_eq!(status.code, 7, "{status:?}");
     assert!(desk.file().is_none(), "tokens of a dead session were kept");
@@ -266,7 +289,7 @@ fn a_token_file_wins() {
     let stale = with_file(&["status"]).stderr;
     let hint = "put a new token into ci-token, or unset SHOPCTL_TOKEN_FILE";
     assert!(stale.contains(hint) && !stale.contains("auth login"), "{stale}");
-    assert!(desk.issuer.has_session(), "the kept session was touched");
+    assert!(desk.issuer.sessions() == 1, "the kept session was touched");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! user-management as far as `auth` sees it: sign-in with a second factor, rotation that ends the session when a used
-//! refresh token comes again, sessions that can be ended. The real one is met in testing/e2e.
+//! user-management as far as `auth` sees it: sign-in with a second factor, rotation that ends every session when a
+//! used refresh token comes, sessions that can be ended. The real one is met in testing/e2e.
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -26,10 +26,14 @@ pub(crate) struct State {
     pub(crate) wants_code: bool,
     pub(crate) refreshes: usize,
     tokens: usize,
-    /// Access tokens of the living session.
+    sessions: Vec<Session>,
+}
+
+/// A living session.
+struct Session {
     access: Vec<String>,
     /// The one refresh token that works.
-    refresh: Option<String>,
+    refresh: String,
 }
 
 impl Issuer {
@@ -56,15 +60,14 @@ impl Issuer {
         self.state.lock().expect("no test panics inside")
     }
 
-    /// Ends the session, as an administrator would.
-    pub(crate) fn end_session(&self) {
-        let mut state = self.state();
-        state.access.clear();
-        state.refresh = None;
+    /// Ends every session, as an administrator would.
+    pub(crate) fn end_sessions(&self) {
+        self.state().sessions.clear();
     }
 
-    pub(crate) fn has_session(&self) -> bool {
-        self.state().refresh.is_some()
+    /// How many are alive.
+    pub(crate) fn sessions(&self) -> usize {
+        self.state().sessions.len()
     }
 
     fn serve(&self, stream: TcpStream) {
@@ -94,15 +97,17 @@ impl Issuer {
 
     fn answer(&self, route: &str, body: &Value, bearer: Option<&str>) -> (u16, Value) {
         let mut state = self.state();
-        let signed_in = bearer.is_some_and(|token| state.access.iter().any(|access| access == token));
+        let of_caller = |session: &Session| {
+            bearer.is_some_and(|token| session.access.iter().any(|access| access == token))
+        };
+        let signed_in = state.sessions.iter().any(of_caller);
         match route {
             "POST /auth/login" => state.login(body),
             "POST /auth/refresh" => state.refresh(body),
             "GET /users/me" if signed_in => (200, account()),
             "GET /users/me" if bearer == Some("token-of-a-service") => problem(403, "forbidden"),
             "POST /auth/logout" if signed_in => {
-                state.access.clear();
-                state.refresh = None;
+                state.sessions.retain(|session| !of_caller(session));
                 (204, Value::Null)
             }
             _ => problem(401, "invalid_token"),
@@ -119,26 +124,31 @@ impl State {
         match body.get("totp_code").or(body.get("recovery_code")) {
             None if self.wants_code => problem(401, "second_factor_required"),
             Some(_) if !has_code => problem(401, "invalid_credentials"),
-            _ => self.issue(),
+            _ => {
+                self.sessions.push(Session { access: Vec::new(), refresh: String::new() });
+                self.issue(self.sessions.len() - 1)
+            }
         }
     }
 
     fn refresh(&mut self, body: &Value) -> (u16, Value) {
         self.refreshes += 1;
-        if self.refresh.is_none() || self.refresh.as_deref() != body["refresh_token"].as_str() {
-            // A token that was used before: somebody has stolen it.
-            self.access.clear();
-            self.refresh = None;
-            return problem(401, "invalid_token");
+        let session = self.sessions.iter().position(|session| body["refresh_token"] == session.refresh);
+        match session {
+            Some(session) => self.issue(session),
+            None => {
+                // A token that was used before: somebody has stolen it.
+                self.sessions.clear();
+                problem(401, "invalid_token")
+            }
         }
-        self.issue()
     }
 
-    fn issue(&mut self) -> (u16, Value) {
+    fn issue(&mut self, session: usize) -> (u16, Value) {
         self.tokens += 1;
         let (access, refresh) = (format!("access-{}", self.tokens), format!("refresh-{}", self.tokens));
-        self.access.push(access.clone());
-        self.refresh = Some(refresh.clone());
+        self.sessions[session].access.push(access.clone());
+        self.sessions[session].refresh.clone_from(&refresh);
         let tokens = json!({
             "token_type": "Bearer", "access_token": access, "expires_in": self.lifetime, "refresh_token": refresh,
             "refresh_expires_at": "2099-12-22T08:30:00Z", "session_id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a70"

@@ -54,6 +54,7 @@ pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Resu
     let form = Login { email, password, ..Login::default() };
     let tokens = sign_in(&place, form.clone(), args.totp, ui).await?;
     let kept = Kept::of(tokens, form.email, ui.redactor());
+    end_session_before(&place, ui).await;
     let lock = place.store.lock().await?;
     let keeper = place.store.save(&kept).await?;
     drop(lock);
@@ -73,6 +74,17 @@ pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Resu
     );
     ui.data(&answer, text)?;
     Ok(Exit::Done)
+}
+
+/// Nobody could end it any more once its tokens are replaced here.
+async fn end_session_before(place: &Place, ui: &mut Ui) {
+    // What nobody can read is replaced without a word: the sign-in is the way out of it.
+    let Ok(Some(_)) = place.store.load().await else { return };
+    match place.with_kept(ui).users().logout().await {
+        Ok(()) => {}
+        Err(error) if error.is_unauthorised() => {}
+        Err(error) => ui.status(format!("the session before this one may live on at the service: {error}")),
+    }
 }
 
 fn password(file: Option<&str>, context: &Context, ui: &Ui) -> Result<String, CommandError> {

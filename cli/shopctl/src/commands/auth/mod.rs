@@ -82,8 +82,13 @@ impl Place {
             let token = secret_of(&context.directory.join(&path), TOKEN_FILE, ui)?;
             return Ok(self.client.with_tokens(shop_client::Fixed(token.into())));
         }
+        Ok(self.with_kept(ui))
+    }
+
+    /// A client that is signed in with what is kept.
+    fn with_kept(&self, ui: &Ui) -> Client {
         let signed = Signed::new(self.client.clone(), self.store.clone(), ui.redactor().clone());
-        Ok(self.client.with_tokens(signed))
+        self.client.with_tokens(signed)
     }
 }
 

@@ -34,6 +34,24 @@ async fn every_answer_has_the_security_headers() {
 }
 
 #[tokio::test]
+async fn a_request_names_one_host() {
+    let running = Running::with(&[]).await;
+    for (version, hosts, status) in [
+        ("1.1", "host: test\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "host: test\r\nhost: other\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "host: test\r\nhost: other\r\n", 400),
+    ] {
+        let answer = running.send(format!("GET /hello HTTP/{version}\r\n{hosts}\r\n")).await;
+        assert_eq!(answer.status, status, "HTTP/{version} with {hosts:?}");
+        if status == 400 {
+            answer.problem(400, "malformed_request");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_bug_is_a_problem_that_tells_nothing() {
     let running = Running::with(&[]).await;
     for target in ["/bug", "/broken", "/callerless"] {

@@ -63,20 +63,23 @@ async fn heads_have_bounds() {
     let running = Running::with(&[]).await;
     running.get(&format!("/hello?{}", "x".repeat(9000))).await.problem(414, "uri_too_long");
     let many: String = (0..150).map(|n| format!("x-{n}: 1\r\n")).collect();
-    running.send(format!("GET /hello HTTP/1.1\r\n{many}\r\n")).await.problem(431, "headers_too_large");
+    running
+        .send(format!("GET /hello HTTP/1.1\r\nhost: test\r\n{many}\r\n"))
+        .await
+        .problem(431, "headers_too_large");
     let large = "x".repeat(20_000);
     running
-        .send(format!("GET /hello HTTP/1.1\r\nx: {large}\r\n\r\n"))
+        .send(format!("GET /hello HTTP/1.1\r\nhost: test\r\nx: {large}\r\n\r\n"))
         .await
         .problem(431, "headers_too_large");
     // A bomb: it is not read to its end.
     let mut wire = running.connect().await;
-    wire.write("GET /hello HTTP/1.1\r\n").await;
+    wire.write("GET /hello HTTP/1.1\r\nhost: test\r\n").await;
     wire.write(format!("x: {}", "x".repeat(1_000_000))).await;
     assert!(wire.answer().await.is_none_or(|answer| answer.status == 431));
     let mut wire = running.connect().await;
     let bomb: String = (0..10_000).map(|n| format!("x-{n}: 1\r\n")).collect();
-    wire.write(format!("GET /hello HTTP/1.1\r\n{bomb}\r\n")).await;
+    wire.write(format!("GET /hello HTTP/1.1\r\nhost: test\r\n{bomb}\r\n")).await;
     assert!(wire.answer().await.is_none_or(|answer| answer.status == 431));
 }
 
