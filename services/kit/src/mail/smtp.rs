@@ -1,5 +1,6 @@
 //! How letters leave: the SMTP server of the configuration, with TLS unless it is on this machine.
 
+use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::response::Code;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use url::Url;
 use uuid::Uuid;
@@ -165,6 +167,20 @@ fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MailConfigError> {
     fs::read(path).map_err(|source| MailConfigError::File { what, path: path.to_owned(), source })
 }
 
+/// Whether a permanent refusal is about whom the letter goes to. All others (a wrong password, a relay that does not
+/// know us, a sender it does not like) are mended at the server or in our configuration, and no letter may be lost
+/// by then. Servers say so with an enhanced status (RFC 3463: 5.1.x addresses, of which 5.1.7 and 5.1.8 the sender's;
+/// 5.2.x mailboxes), the others by their code (RFC 5321, 4.2.3).
+fn is_of_the_mailbox(code: Code, text: &str) -> bool {
+    let enhanced = text.split_whitespace().next().unwrap_or_default();
+    match *enhanced.split('.').collect::<Vec<_>>() {
+        ["5", "1", detail] => !matches!(detail, "7" | "8"),
+        ["5", "2", _] => true,
+        ["5", _, _] => false,
+        _ => matches!(code.to_string().as_str(), "550" | "551" | "553"),
+    }
+}
+
 impl Mailer {
     /// Sends one letter. `id` makes the message's id, so that a second delivery of it can be told.
     pub(super) async fn send(&self, id: Uuid, letter: Letter) -> Result<(), SendError> {
@@ -188,7 +204,11 @@ impl Mailer {
                 // Of the connection, its certificate, or what the server offers: none of it is from the letter.
                 None => Chain(&error).to_string(),
             };
-            if error.is_permanent() { SendError::Refused(kind) } else { SendError::Later(kind) }
+            let Some(code) = error.status().filter(|_| error.is_permanent()) else {
+                return SendError::Later(kind);
+            };
+            let text = error.source().map(ToString::to_string).unwrap_or_default();
+            if is_of_the_mailbox(code, &text) { SendError::Refused(kind) } else { SendError::Later(kind) }
         })
     }
 

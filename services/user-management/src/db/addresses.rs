@@ -83,13 +83,8 @@ pub async fn get(
     .transpose()
 }
 
-/// Keeps other writers of this user's addresses away until the end of the transaction.
-pub async fn lock(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user.uuid()).fetch_one(tx).await?;
-    Ok(())
-}
-
-/// Saves a new one; `None` when the user has [`MOST`] already. The first is the default.
+/// Saves a new one; `None` when the user has [`MOST`] already. The first is the default. As everything that writes
+/// here: whoever calls it holds the account.
 pub async fn insert(
     tx: &mut PgConnection,
     user: UserId,

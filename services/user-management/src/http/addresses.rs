@@ -45,7 +45,7 @@ async fn add(
     Json(new): Json<AddressInput>,
 ) -> Result<impl IntoResponse, ApiError> {
     let mut tx = state.pool.begin().await?;
-    addresses::lock(&mut tx, me.user()).await?;
+    me.hold(&mut tx).await?;
     let (address, version) = addresses::insert(&mut tx, me.user(), &new).await?.ok_or_else(|| {
         ApiError::code(Code::Conflict).detail("at most fifty addresses are kept: delete one first")
     })?;
@@ -91,7 +91,7 @@ async fn replace(
     Json(new): Json<AddressInput>,
 ) -> Result<impl IntoResponse, ApiError> {
     let mut tx = state.pool.begin().await?;
-    addresses::lock(&mut tx, me.user()).await?;
+    me.hold(&mut tx).await?;
     let (_, version) = addresses::get(&mut *tx, me.user(), id).await?.ok_or(Code::NotFound)?;
     seen.check(ETag::of_version(version))?;
     let (address, version) = addresses::replace(&mut tx, me.user(), id, &new).await?;
@@ -115,7 +115,7 @@ async fn remove(
     seen: IfMatch,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = state.pool.begin().await?;
-    addresses::lock(&mut tx, me.user()).await?;
+    me.hold(&mut tx).await?;
     let (_, version) = addresses::get(&mut *tx, me.user(), id).await?.ok_or(Code::NotFound)?;
     seen.check(ETag::of_version(version))?;
     addresses::delete(&mut tx, me.user(), id).await?;

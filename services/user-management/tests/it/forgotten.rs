@@ -92,6 +92,19 @@ async fn nobody_and_the_disabled_get_no_mail() {
     assert!(world.mailbox.list().is_empty(), "{:?}", world.mailbox.list());
 }
 
+#[tokio::test]
+async fn a_link_that_was_mailed_before_the_account_was_disabled_resets_nothing() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    world.forgot(ADA).await.expect(202);
+    let token = world.mailed_token(ADA, RESET).await;
+    world.age("UPDATE users SET status = 'disabled'").await;
+    world.reset(&token, FRESH).await.expect_problem(Code::TokenUnusable);
+    world.age("UPDATE users SET status = 'active'").await;
+    world.login(ADA).await;
+    world.reset(&token, FRESH).await.expect(204);
+}
+
 /// The log-in has compared the old password and is about to write its session when the reset commits.
 #[tokio::test]
 async fn a_log_in_under_way_does_not_outlive_a_reset() {

@@ -193,3 +193,33 @@ async fn a_new_password_ends_the_wish_for_another_address_and_every_link() {
         world.mailbox.clear().unwrap();
     }
 }
+
+/// Nothing personal is left at an account that closes while somebody writes to it.
+#[tokio::test]
+async fn no_address_is_written_to_an_account_that_is_no_more() {
+    let world = World::start().await;
+    let ada = world.person(Role::Customer).await;
+    let home = json!({ "recipient": "Ada Lovelace", "line1": "1 Square", "city": "London", "country": "GB" });
+    let added = ada.client.post("/users/me/addresses").json(&home).send().await.expect(201);
+    let at = added.header("location").unwrap();
+    let moved = json!({ "recipient": "Ada King", "line1": "2 Square", "city": "London", "country": "GB" });
+    let of_addresses = "SELECT string_agg(concat_ws(' ', a), ',') FROM addresses a";
+    let before: String = sqlx::query_scalar(of_addresses).fetch_one(world.db.pool()).await.unwrap();
+    let disable = "UPDATE users SET status = 'disabled' WHERE id = $1";
+    for statement in [disable, END_SESSIONS] {
+        let add = ada.client.post("/users/me/addresses").json(&moved).send();
+        let write = ada.client.put(at).if_match("*").json(&moved).send();
+        let delete = ada.client.delete(at).if_match("*").send();
+        for request in [
+            Box::pin(add) as std::pin::Pin<Box<dyn Future<Output = Answer>>>,
+            Box::pin(write),
+            Box::pin(delete),
+        ] {
+            overtaken(&world, &ada, statement, request).await.0.expect_problem(Code::SessionEnded);
+            world.age("UPDATE users SET status = 'active'").await;
+            world.age("UPDATE sessions SET revoked_at = NULL, revoke_reason = NULL").await;
+        }
+    }
+    let after: String = sqlx::query_scalar(of_addresses).fetch_one(world.db.pool()).await.unwrap();
+    assert_eq!(after, before);
+}

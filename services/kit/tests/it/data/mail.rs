@@ -207,13 +207,42 @@ async fn a_server_that_says_nothing_does_not_keep_the_worker() {
 #[tokio::test]
 async fn a_refusal_for_good_is_not_repeated() {
     let post = Post::open(1).await;
-    post.mailbox.refuse(Some("550 5.1.1 no such user"));
-    post.post("reset").await;
-    until(PATIENCE, async || {
-        post.count("SELECT count(*) FROM kit.mail_queue WHERE dead_at IS NOT NULL").await == 1
-    })
-    .await;
-    assert_eq!(post.renderer.rendered.load(Ordering::SeqCst), 1);
+    let refusals =
+        ["550 5.1.1 no such user", "550 no such user", "553 bad mailbox name", "552 5.2.2 it is full"];
+    for (sent, refusal) in (1..).zip(refusals) {
+        post.mailbox.refuse(Some(refusal));
+        post.post("reset").await;
+        until(PATIENCE, async || {
+            post.count("SELECT count(*) FROM kit.mail_queue WHERE dead_at IS NOT NULL").await == sent
+        })
+        .await;
+        assert_eq!(post.renderer.rendered.load(Ordering::SeqCst), usize::try_from(sent).unwrap());
+    }
+    post.close().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_of_the_mailbox_loses_no_letter() {
+    let post = Post::open(1).await;
+    let refusals = [
+        "550 5.7.1 relaying denied",
+        "554 no service for you",
+        "553 5.1.8 who are you",
+        "530 5.7.0 sign in first",
+    ];
+    for (waiting, refusal) in (1..).zip(refusals) {
+        post.mailbox.refuse(Some(refusal));
+        post.post("reset").await;
+        until(PATIENCE, async || {
+            post.count("SELECT count(*) FROM kit.mail_queue WHERE last_error IS NOT NULL").await == waiting
+        })
+        .await;
+    }
+    assert_eq!(post.count("SELECT count(*) FROM kit.mail_queue WHERE dead_at IS NOT NULL").await, 0);
+    post.mailbox.refuse(None);
+    sqlx::query("UPDATE kit.mail_queue SET due_at = now()").execute(&post.pool).await.unwrap();
+    post.empty().await;
+    assert_eq!(post.mailbox.list().len(), refusals.len());
     post.close().await;
 }
 
@@ -292,7 +321,7 @@ async fn the_server_wants_a_password_and_gets_the_present_one() {
     };
     until(PATIENCE, failed).await;
     std::fs::write(file.path(), format!("{password}\n")).unwrap();
-    sqlx::query("UPDATE kit.mail_queue SET due_at = now(), dead_at = NULL").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE kit.mail_queue SET due_at = now()").execute(&pool).await.unwrap();
     mailbox.wait_for(|_| true, PATIENCE).await.unwrap();
     stop.cancel();
     worker.await.unwrap();
