@@ -17,8 +17,9 @@ pub(crate) struct Repo {
 
 impl Repo {
     pub(crate) fn here() -> Result<Self> {
-        let root =
-            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the root")?.to_path_buf();
+        // Cargo sets it for what it runs. The one of compiling may be another checkout's that shares the target folder.
+        let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+        let root = Path::new(&xtask).parent().context("xtask lies in the root")?.to_path_buf();
         let cache = match std::env::var_os("SHOP_CACHE") {
             Some(cache) => PathBuf::from(cache),
             None => {

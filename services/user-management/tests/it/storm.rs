@@ -87,13 +87,14 @@ async fn reads_stay_quick_in_a_storm_of_log_ins() {
     // One client for all: making one reads the system's certificates, which would keep the readers waiting here.
     let visitors = world.anonymous();
     let storm = join_all((0..32).map(async |n| {
-        let mut tries = 0;
+        let (mut tries, mut hashed) = (0, 0);
         while !over.load(Ordering::Relaxed) {
             let login = json!({ "email": format!("{n}-{tries}@shop.example"), "password": SECRET });
-            visitors.post("/auth/login").json(&login).send().await;
+            let answer = visitors.post("/auth/login").json(&login).send().await;
             tries += 1;
+            hashed += u32::from(answer.status.as_u16() == 401);
         }
-        tries
+        hashed
     }));
     let (in_storm, log_ins) = futures::join!(
         async {
@@ -104,7 +105,8 @@ async fn reads_stay_quick_in_a_storm_of_log_ins() {
         storm
     );
     let log_ins: u32 = log_ins.iter().sum();
-    assert!(log_ins > 100, "the storm was one: {log_ins} log-ins");
+    // All of them wait at any time; more than one round of them was served, however slow the machine is.
+    assert!(log_ins > 32, "the storm was one: {log_ins} log-ins");
     assert!(
         in_storm <= beside_busy * 3,
         "p99 {in_storm:?} among {log_ins} log-ins, {beside_busy:?} beside busy threads"
