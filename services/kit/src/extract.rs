@@ -2,6 +2,7 @@
 //! cannot be had. Nothing here can answer 500, whatever a client sends.
 mod flaws;
 mod json;
+mod objects;
 mod params;
 mod scan;
 
@@ -34,6 +35,9 @@ fn field_error(path: &serde_path_to_error::Path, text: &str) -> FieldError {
     match expected {
         Some(expected) if text.starts_with("unknown variant") => {
             FieldError::new(pointer, "unknown_value", format!("must be {expected}"))
+        }
+        Some(expected) if expected.starts_with("struct ") => {
+            FieldError::new(pointer, "wrong_type", "must be an object")
         }
         Some(expected) => FieldError::new(pointer, "wrong_type", format!("must be {expected}")),
         None => FieldError::new(pointer, "invalid", "is not acceptable"),

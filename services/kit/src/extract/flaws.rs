@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use shop_api::{FieldError, Validate, Violations};
 
 use super::field_error;
+use super::objects::Objects;
 
 /// Larger bodies are told their first flaw only.
 const MAX_BYTES: usize = 16 * 1024;
@@ -26,7 +27,7 @@ pub(super) fn all<T: DeserializeOwned + Validate>(bytes: &[u8], first: FieldErro
     let Ok(mut body) = serde_json::from_slice::<Value>(bytes) else { return flaws };
     let mut tries: HashMap<String, usize> = HashMap::new();
     for _ in 0..MAX_ROUNDS {
-        let (flaw, text) = match serde_path_to_error::deserialize::<_, T>(&body) {
+        let (flaw, text) = match serde_path_to_error::deserialize::<_, T>(Objects(&body)) {
             Ok(value) => {
                 add_violations(&mut flaws, &value);
                 break;

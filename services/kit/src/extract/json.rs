@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shop_api::{Code, Validate};
 
+use super::objects::Objects;
 use super::scan::{self, Flaw};
 use super::{field_error, flaws, invalid, validated};
 use crate::ApiError;
@@ -63,7 +64,7 @@ pub(super) fn parse<T: DeserializeOwned + Validate>(bytes: &Bytes) -> Result<T, 
         Flaw::Nul => malformed("a string holds the character U+0000"),
     })?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value: T = match serde_path_to_error::deserialize(&mut deserializer) {
+    let value: T = match serde_path_to_error::deserialize(Objects(&mut deserializer)) {
         Ok(value) => value,
         Err(error) if error.inner().is_data() => {
             let first = field_error(error.path(), &error.inner().to_string());

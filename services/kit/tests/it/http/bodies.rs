@@ -56,6 +56,8 @@ async fn every_field_that_is_not_acceptable_is_named() {
         (r#"{"name":"chair","parts":[{}]}"#, "/parts/0/kind", "required"),
         ("{}", "/name", "required"),
         ("[]", "", "wrong_type"),
+        (r#"["chair",3]"#, "", "wrong_type"),
+        (r#"{"name":"chair","parts":[["small"]]}"#, "/parts/0", "wrong_type"),
         ("\"x\"", "", "wrong_type"),
     ] {
         let answer = posted(body).await;
