@@ -132,9 +132,7 @@ impl Edge {
             cors::Verdict::Allowed(origin) => Some(origin),
         };
         let mut response = self.bounded(request).await.unwrap_or_else(IntoResponse::into_response);
-        if let Some(origin) = allowed {
-            Cors::expose(origin, response.headers_mut());
-        }
+        self.cors.expose(allowed, response.headers_mut());
         response
     }
 
@@ -166,7 +164,7 @@ impl Edge {
                 Body::new(Bounded::new(body, self.limits.max_body_bytes, self.limits.body_timeout))
             }
         });
-        // 9. So many requests a client.
+        // 9. So many requests a client, and an account.
         let decision = self.take_quota(request.headers()).await?;
         // 10. The route: who may call it, then the handler.
         let mut response = self.router.clone().call(request).await.unwrap_or_else(|never| match never {});
@@ -194,20 +192,32 @@ impl Edge {
 
     async fn take_quota(&self, headers: &HeaderMap) -> Result<Option<(Decision, Quota)>, ApiError> {
         let Some(quota) = self.quota else { return Ok(None) };
-        let decision = match self.known_service(headers) {
-            Some(client) => self.limiter.check(&format!("service:{client}"), quota).await,
-            None => self.limiter.check(&client_key(ClientAddr::current().0), quota).await,
+        let address = client_key(ClientAddr::current().0);
+        let decision = match self.known_caller(headers) {
+            // By its client id alone: all its replicas may come from one address.
+            Some((CallerKind::Service, client)) => {
+                self.limiter.check(&format!("service:{client}"), quota).await
+            }
+            // By address and by account: a token that got about is used from many addresses at once.
+            Some((CallerKind::User, user)) => {
+                let address = self.limiter.check(&address, quota).await;
+                if !address.allowed {
+                    return Err(address.refusal(quota));
+                }
+                address.narrower(self.limiter.check(&format!("account:{user}"), quota).await)
+            }
+            None => self.limiter.check(&address, quota).await,
         };
         if decision.allowed { Ok(Some((decision, quota))) } else { Err(decision.refusal(quota)) }
     }
 
-    /// A service is limited by its client id: all its replicas may come from one address.
-    fn known_service(&self, headers: &HeaderMap) -> Option<uuid::Uuid> {
+    /// Whoever's token was verified before.
+    fn known_caller(&self, headers: &HeaderMap) -> Option<(CallerKind, uuid::Uuid)> {
         let caller = self.gate.as_ref()?.remembered(headers)?;
-        let service = (caller.kind == CallerKind::Service).then_some(caller.subject);
+        let known = (caller.kind, caller.subject);
         // Verified once is enough: the route's rule finds it there.
         RequestContext::with(|context| context.caller.set(caller));
-        service
+        Some(known)
     }
 
     fn finish(&self, headers: &mut HeaderMap) {

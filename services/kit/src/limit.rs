@@ -103,6 +103,11 @@ impl Limiter {
 }
 
 impl Decision {
+    /// Of two that a request needs both of, the one that leaves less.
+    pub(crate) fn narrower(self, other: Decision) -> Decision {
+        if (other.allowed, other.remaining) < (self.allowed, self.remaining) { other } else { self }
+    }
+
     /// `too_many_requests` with `Retry-After` and the RateLimit headers.
     #[must_use]
     pub fn refusal(self, quota: Quota) -> ApiError {

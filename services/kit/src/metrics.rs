@@ -90,6 +90,11 @@ impl Default for Series {
     }
 }
 
+/// The method's name; `other` for what is none of HTTP's: it is a word of the client, and might be a secret.
+pub(crate) fn method_name(method: &Method) -> &'static str {
+    METHODS[method_index(method)]
+}
+
 fn method_index(method: &Method) -> usize {
     METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len() - 1)
 }

@@ -15,7 +15,7 @@ pub(super) struct Cors {
 }
 
 pub(super) enum Verdict {
-    /// Nothing to add: no other origin, or one that is not on the list (its browser will keep the answer from it).
+    /// No other origin, or one that is not on the list: its browser will keep the answer from it.
     SameOrigin,
     /// The answer to the question whether to ask.
     Preflight(Response),
@@ -42,7 +42,13 @@ impl Cors {
         Verdict::Allowed(origin.clone())
     }
 
-    pub(super) fn expose(origin: HeaderValue, headers: &mut HeaderMap) {
+    /// Says which origin may read the answer, if one may; and that another might not, so that no shared cache answers
+    /// one with what was said to the other.
+    pub(super) fn expose(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
+        if !self.origins.is_empty() {
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        let Some(origin) = origin else { return };
         let mut exposed = String::from("etag, location, x-request-id, idempotent-replayed");
         for name in EXPOSED {
             exposed.push_str(", ");
@@ -52,7 +58,6 @@ impl Cors {
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.append(header::VARY, HeaderValue::from_static("origin"));
     }
 }
 

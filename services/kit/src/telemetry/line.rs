@@ -9,6 +9,7 @@ use tracing::{Event, Level};
 use super::AccessLine;
 use crate::boot::ServiceInfo;
 use crate::context::RequestContext;
+use crate::metrics::method_name;
 
 /// https://www.elastic.co/guide/en/ecs-logging/overview/current/intro.html
 const ECS_VERSION: &str = "8.11";
@@ -82,14 +83,15 @@ impl Lines {
         let _infallible = match &self.style {
             Style::Json(fixed) => {
                 self.open(level, "request", fixed, line);
-                field(line, "http.request.method", access.method.as_str());
+                field(line, "http.request.method", method_name(&access.method));
                 field(line, "url.path", access.route);
                 let nanoseconds = access.took.as_nanos();
                 write!(line, ",\"http.response.status_code\":{status},\"event.duration\":{nanoseconds}}}")
             }
             Style::Text { colours } => {
                 text_head(line, level, *colours);
-                write!(line, "{} {} {status} {milliseconds:.1}ms", access.method, access.route)
+                let method = method_name(&access.method);
+                write!(line, "{method} {} {status} {milliseconds:.1}ms", access.route)
             }
         };
     }
@@ -271,6 +273,23 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(parsed["b"], "x\"}\n{\\\u{1}\tü");
         assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn a_method_that_is_none_of_http_is_not_repeated() {
+        let info = ServiceInfo { name: "test", version: "1.2.3", about: "" };
+        for style in [Style::json(&info, "dev"), Style::text(false)] {
+            let access = AccessLine {
+                method: http::Method::from_bytes(b"-U_7CumuG-TvbCd1Uekx3oAcYcAo0G8cF4SiBlf51mI").unwrap(),
+                route: "unmatched",
+                status: http::StatusCode::NOT_FOUND,
+                took: std::time::Duration::from_micros(10),
+            };
+            let mut written = Vec::new();
+            Lines::new(style).access(&access, |bytes| written.extend_from_slice(bytes));
+            let line = String::from_utf8(written).unwrap();
+            assert!(line.contains("other") && !line.contains("7CumuG"), "{line}");
+        }
     }
 
     #[test]

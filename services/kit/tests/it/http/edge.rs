@@ -75,6 +75,7 @@ async fn only_listed_origins_may_call() {
     {
         let other = from(origin, "GET /hello").await;
         assert_eq!(other.header("access-control-allow-origin"), None, "{origin}");
+        assert_eq!(other.header("vary"), Some("origin"), "no shared cache answers the one with the other's");
     }
     let preflight = running
         .send("OPTIONS /things HTTP/1.1\r\nhost: test\r\norigin: https://shop.example\r\naccess-control-request-method: POST\r\n\r\n")

@@ -213,3 +213,24 @@ async fn a_service_is_limited_by_its_client_id() {
     running.get_as("/me", &one).await.problem(429, "too_many_requests");
     assert_eq!(running.get_as("/me", &other).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_account_is_limited_wherever_its_token_is_used() {
+    let running = Running::with(&["--rate-limit=3/60", "--trusted-proxies=127.0.0.1"]).await;
+    let token = |subject| {
+        let mut claims = tokens::claims(&[Role::Customer]);
+        claims.sub = subject;
+        tokens::signer().sign(&serde_json::to_value(claims).unwrap())
+    };
+    let from = async |address: usize, token: &str| {
+        let head = format!("GET /me HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}");
+        running.send(format!("{head}\r\nx-forwarded-for: 203.0.113.{address}\r\n\r\n")).await
+    };
+    let (ada, bob) = (token(Uuid::now_v7()), token(Uuid::now_v7()));
+    // The first call is counted for its address alone: nobody has verified the token yet.
+    for address in 0..4 {
+        assert_eq!(from(address, &ada).await.status, 200);
+    }
+    from(4, &ada).await.problem(429, "too_many_requests");
+    assert_eq!(from(5, &bob).await.status, 200);
+}
