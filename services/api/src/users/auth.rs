@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::rules;
 use crate::ids::SessionId;
 use crate::{Validate, Violations};
 
@@ -74,7 +75,7 @@ pub struct ResetPassword {
 pub struct Login {
     #[schema(max_length = 254, format = "email")]
     pub email: String,
-    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub password: String,
     /// Six digits of the authenticator app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,7 +221,7 @@ pub struct SessionList {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "password": "correct horse battery staple" }))]
 pub struct ConfirmPassword {
-    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub password: String,
 }
 
@@ -246,12 +247,12 @@ pub struct TotpCode {
     pub code: String,
 }
 
-/// Takes the second factor away: the password, and a code of the app or a recovery code.
+/// Says once more who one is, with the second factor: the password, and a code of the app or a recovery code.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "password": "correct horse battery staple", "code": "123456" }))]
-pub struct RemoveTotp {
-    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+pub struct ConfirmWithCode {
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub password: String,
     #[schema(min_length = 1, max_length = 64, pattern = r"^[^\u0000]*$")]
     pub code: String,
@@ -265,7 +266,8 @@ pub struct RecoveryCodes {
 }
 
 /// Most characters of a password and of an opaque token: bounds on what is looked at, not the rules of a new password.
-const PASSWORD: usize = 256;
+/// Those count composed characters, and decomposed text has up to four times as many.
+pub(super) const PASSWORD: usize = 1024;
 const TOKEN: usize = 128;
 
 /// The service asks every rule itself: those of an address and of a new password are more than lengths, and a broken
@@ -275,15 +277,13 @@ impl Validate for Register {}
 impl Register {
     /// The rules of the name alone.
     pub fn validate_name(&self, v: &mut Violations) {
-        v.length("/display_name", &self.display_name, 0, 100);
-        let plain = !self.display_name.chars().any(char::is_control);
-        v.check(plain, "/display_name", "control_character", "has a line break or another control character");
+        rules::line(v, "/display_name", &self.display_name, rules::NAME_MAX);
     }
 }
 
 impl Validate for EmailOnly {
     fn validate(&self, v: &mut Violations) {
-        v.length("/email", &self.email, 3, 254);
+        rules::email(v, &self.email);
     }
 }
 
@@ -296,13 +296,13 @@ impl Validate for MailToken {
 impl Validate for ResetPassword {
     fn validate(&self, v: &mut Violations) {
         v.length("/token", &self.token, 1, TOKEN);
-        v.length("/new_password", &self.new_password, 1, PASSWORD);
+        rules::new_password(v, &self.new_password);
     }
 }
 
 impl Validate for Login {
     fn validate(&self, v: &mut Violations) {
-        v.length("/email", &self.email, 3, 254);
+        rules::email(v, &self.email);
         v.length("/password", &self.password, 1, PASSWORD);
         if let Some(code) = &self.totp_code {
             digits(v, "/totp_code", code);
@@ -344,7 +344,7 @@ impl Validate for TotpCode {
     }
 }
 
-impl Validate for RemoveTotp {
+impl Validate for ConfirmWithCode {
     fn validate(&self, v: &mut Violations) {
         v.length("/password", &self.password, 1, PASSWORD);
         v.length("/code", &self.code, 1, 64);

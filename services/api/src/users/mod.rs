@@ -4,12 +4,14 @@ pub mod admin;
 pub mod audit;
 pub mod auth;
 pub mod clients;
+mod email;
 pub mod profile;
 mod rules;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::email::{EmailError, check_email};
 use crate::access::Role;
 
 /// A role that a person can hold. `service` is not among them: it belongs to clients.

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::audit::AuditEntry;
-use super::auth::Session;
+use super::auth::{PASSWORD, Session};
 use super::{AccountRole, rules};
 use crate::country::Country;
 use crate::ids::{AddressId, UserId};
@@ -124,7 +124,7 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Opti
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "current_password": "correct horse battery staple", "new_password": "violet-otter-under-9-lamps" }))]
 pub struct ChangePassword {
-    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub current_password: String,
     /// 12 to 256 characters, not a common password, not made of the e-mail address.
     #[schema(min_length = 12, max_length = 256, pattern = r"^[^\u0000]*$")]
@@ -133,7 +133,8 @@ pub struct ChangePassword {
 
 impl Validate for ChangePassword {
     fn validate(&self, v: &mut Violations) {
-        v.length("/current_password", &self.current_password, 1, 256);
+        v.length("/current_password", &self.current_password, 1, PASSWORD);
+        rules::new_password(v, &self.new_password);
     }
 }
 
@@ -144,13 +145,14 @@ impl Validate for ChangePassword {
 pub struct ChangeEmail {
     #[schema(max_length = 254, format = "email")]
     pub email: String,
-    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*$")]
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub password: String,
 }
 
 impl Validate for ChangeEmail {
     fn validate(&self, v: &mut Violations) {
-        v.length("/password", &self.password, 1, 256);
+        rules::email(v, &self.email);
+        v.length("/password", &self.password, 1, PASSWORD);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rules that several of these requests share. The same rules stand in the schemas; a test compares them.
 
+use super::check_email;
 use crate::Violations;
 
 /// Most characters of a name, and of the beginning of one that is searched for.
@@ -17,6 +18,20 @@ pub(super) fn filled_line(v: &mut Violations, pointer: &str, text: &str, max: us
     line(v, pointer, text, max);
     let filled = text.chars().any(|c| c != ' ' && !c.is_ascii_control());
     v.check(filled, pointer, "required", "must not be empty");
+}
+
+/// An e-mail address.
+pub(super) fn email(v: &mut Violations, text: &str) {
+    if let Err(error) = check_email(text) {
+        v.add("/email", "malformed", error.to_string());
+    }
+}
+
+/// A new password beside other fields. What is wrong with it alone is said by its own code, `weak_password`; only where
+/// something else is wrong too, its length stands in the same list.
+pub(super) fn new_password(v: &mut Violations, password: &str) {
+    let (least, most) = if v.is_empty() { (0, usize::MAX / 8) } else { (12, 256) };
+    v.length("/new_password", password, least, most);
 }
 
 /// E.164: a plus sign and 7 to 15 digits, no nought in front.

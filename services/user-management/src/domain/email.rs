@@ -2,40 +2,17 @@
 
 use std::fmt;
 
+use shop_api::users::{EmailError, check_email};
+
 /// A checked address in the form accounts are keyed by: ASCII, lower case, at most 254 characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// Why a text is no address that mail can be sent to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EmailError {
-    #[error("is not an e-mail address: name@domain.example is expected")]
-    Shape,
-    #[error("is longer than 254 characters")]
-    TooLong,
-    #[error("may hold only ASCII: write an international domain in its xn-- form")]
-    NotAscii,
-}
-
 impl Email {
     /// Reads an address as people type it: space around it is dropped and case is folded.
-    ///
-    /// Quoted local parts and address literals (RFC 5321 §4.1.2) are refused: no mailbox provider hands them
-    /// out, and they are a classic way to slip through checks further on.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        let text = text.trim();
-        if !text.is_ascii() {
-            return Err(EmailError::NotAscii);
-        }
-        if text.len() > 254 {
-            return Err(EmailError::TooLong);
-        }
-        let (local, domain) = text.rsplit_once('@').ok_or(EmailError::Shape)?;
-        if is_local_part(local) && is_domain(domain) {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(EmailError::Shape)
-        }
+        check_email(text)?;
+        Ok(Self(text.trim().to_ascii_lowercase()))
     }
 
     /// The address, for the database and the mailer.
@@ -55,24 +32,6 @@ impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(hidden)")
     }
-}
-
-/// Dot-separated atoms (RFC 5322 §3.2.3), at most 64 characters (RFC 5321 §4.5.3.1.1).
-fn is_local_part(local: &str) -> bool {
-    let atom = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&c);
-    local.len() <= 64 && local.split('.').all(|part| !part.is_empty() && part.bytes().all(atom))
-}
-
-/// At least two labels, none of them odd, and a last one that is not a number (that would be an IP address).
-fn is_domain(domain: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last_is_name = |last: &str| !last.bytes().all(|c| c.is_ascii_digit());
-    domain.split('.').all(label) && domain.rsplit_once('.').is_some_and(|(_, last)| last_is_name(last))
 }
 
 #[cfg(test)]

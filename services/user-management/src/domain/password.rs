@@ -65,10 +65,10 @@ impl NewPassword {
             return Err(Weak::TooLong);
         }
         let lower = Zeroizing::new(password.to_lowercase());
-        if is_repeated(&lower) {
+        if is_repeated(&lower) || is_a_row(&lower) {
             return Err(Weak::Repeated);
         }
-        if is_common(&lower) || is_common_within_decoration(&lower) {
+        if is_common(&lower) || is_common_within_decoration(&lower) || is_made_of_common(&lower) {
             return Err(Weak::Common);
         }
         if is_guessable(&lower, email) {
@@ -112,6 +112,26 @@ fn is_common_within_decoration(lower: &str) -> bool {
     lower.chars().count() - core.chars().count() <= 6 && is_common(core)
 }
 
+/// `passwordpassword1`, `football1234567`: two common passwords, or one and a few digits, are the next thing to try.
+/// The list alone has few as long as ours must be.
+fn is_made_of_common(lower: &str) -> bool {
+    let core = lower.trim_end_matches(|c: char| c.is_ascii_digit());
+    let long_enough = |part: &str| part.chars().count() >= 4;
+    [lower, core].into_iter().any(|text| {
+        let splits = text.char_indices().map(|(at, _)| text.split_at(at));
+        splits.into_iter().any(|(a, b)| long_enough(a) && long_enough(b) && is_common(a) && is_common(b))
+    })
+}
+
+/// `123456789012`, `lkjihgfedcba`: each character is the next, or the one before, of its alphabet; digits begin anew.
+fn is_a_row(lower: &str) -> bool {
+    let follows =
+        |a: char, b: char| u32::from(a) + 1 == u32::from(b) || (a, b) == ('9', '0') || (a, b) == ('z', 'a');
+    let chars: Vec<char> = lower.chars().collect();
+    let pairs = || chars.iter().zip(&chars[1..]);
+    pairs().all(|(a, b)| follows(*a, *b)) || pairs().all(|(a, b)| follows(*b, *a))
+}
+
 /// A piece of at most four characters, or a common password, said over and over.
 fn is_repeated(lower: &str) -> bool {
     let chars: Vec<char> = lower.chars().collect();
@@ -153,11 +173,36 @@ mod tests {
 
     #[test]
     fn what_everybody_tries_is_refused() {
-        for password in ["1q2w3e4r5t6y", "Football2026!!", "!!Sunshine!!!!", "passwordpassword"] {
+        for password in [
+            "1q2w3e4r5t6y",
+            "Football2026!!",
+            "!!Sunshine!!!!",
+            "passwordpassword",
+            "PasswordPassword1",
+            "football1234567",
+            "adminadmin12",
+            "zxcvbnmasdfghjkl",
+        ] {
             assert!(matches!(refused(password), Weak::Common | Weak::Repeated), "{password}");
         }
-        for password in ["aaaaaaaaaaaa", "abcabcabcabc", "1234123412341234", "qwertyqwertyqw"] {
+        for password in [
+            "123456789012",
+            "0123456789012",
+            "abcdefghijkl",
+            "lkjihgfedcba",
+            "aaaaaaaaaaaa",
+            "abcabcabcabc",
+            "1234123412341234",
+            "qwertyqwertyqw",
+        ] {
             assert_eq!(refused(password), Weak::Repeated, "{password}");
+        }
+    }
+
+    #[test]
+    fn words_in_a_row_are_fine() {
+        for password in ["correct horse battery", "sunshine over monkeys", "violet-otter-9-lamps"] {
+            assert!(NewPassword::check(password, "a@b.co").is_ok(), "{password}");
         }
     }
 

@@ -160,7 +160,12 @@ async fn a_hostile_name_stays_a_name_in_the_mail() {
     let name = "<img src=x onerror=alert(1)>{{ token }}";
     let body = json!({ "email": ADA, "password": SECRET, "display_name": name });
     world.anonymous().post("/auth/register").json(&body).send().await.expect(202);
+    // Whoever registers writes nothing of their own into a stranger's mailbox.
     let mail = world.mail(ADA, VERIFY).await;
+    assert!(!mail.text.contains("img") && !mail.html.as_ref().unwrap().contains("img"), "{}", mail.text);
+    world.verify(&World::token_in(&mail)).await.expect(204);
+    world.forgot(ADA).await.expect(202);
+    let mail = world.mail(ADA, "Set a new password").await;
     let html = mail.html.unwrap();
     assert!(!html.contains("<img") && html.contains("&#60;img") && html.contains("{{ token }}"), "{html}");
     assert!(mail.text.contains(name), "{}", mail.text);
@@ -187,6 +192,40 @@ async fn a_new_address_is_taken_over_when_its_mail_was_answered() {
     world.login("ada.king@shop.example").await;
     assert!(world.opens(&tokens).await, "the session goes on");
     world.verify(&token).await.expect_problem(Code::TokenUnusable);
+}
+
+/// However long the notice takes: the mail that can take the account away waits for it.
+#[tokio::test]
+async fn the_owner_is_warned_before_the_new_address_has_its_mail() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    for sql in [
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN NEW.due_at := now() + interval '2 seconds'; RETURN NEW; END $$",
+        "CREATE TRIGGER late BEFORE INSERT ON kit.mail_queue FOR EACH ROW
+         WHEN (NEW.kind = 'email_change_notice') EXECUTE FUNCTION late()",
+    ] {
+        sqlx::query(sql).execute(world.db.pool()).await.unwrap();
+    }
+    let me = world.anonymous().with_token(&world.login(ADA).await.access_token);
+    let wanted = json!({ "email": "thief@shop.example", "password": SECRET });
+    me.post("/users/me/email").json(&wanted).send().await.expect(202);
+    let token = world.mailed_token("thief@shop.example", "Verify your new e-mail address").await;
+    let warned = |mail: &shop_test::Mail| mail.is_to(ADA) && mail.subject.contains("about to change");
+    assert!(world.mailbox.list().iter().any(warned), "the owner knows by now");
+    world.verify(&token).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_password_of_composed_letters_is_let_in_as_it_was_registered() {
+    let world = World::start().await;
+    let of = |letter: &str| (0..30).map(|n| format!("{} {n}", letter.repeat(4))).collect::<String>();
+    let (decomposed, composed) = (of("e\u{301}"), of("\u{e9}"));
+    assert!(decomposed.chars().count() > 256 && composed.chars().count() < 256);
+    world.register(ADA, &decomposed).await.expect(202);
+    world.verify(&world.mailed_token(ADA, VERIFY).await).await.expect(204);
+    world.try_login(ADA, &decomposed).await.expect(200);
+    world.try_login(ADA, &composed).await.expect(200);
 }
 
 #[tokio::test]
