@@ -43,12 +43,31 @@ pub struct Letter {
 /// What went wrong while a letter was made.
 pub type RenderError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The letter is to wait for another one: it is asked for again a second later, and no attempt is counted.
+#[derive(Debug, thiserror::Error)]
+#[error("another letter goes first")]
+pub struct NotYet;
+
 /// Makes letters. The service gives one.
 #[async_trait]
 pub trait Renderer: Send + Sync + 'static {
     /// Makes the letter inside a transaction that is committed before the letter is sent: a token it mentions is made
     /// here, so that only its hash is ever stored. `None` when there is nothing to send any more.
     async fn render(&self, tx: &mut PgConnection, job: &Job) -> Result<Option<Letter>, RenderError>;
+}
+
+/// Whether a letter of this kind to the subject waits to be sent still: one that must come before another.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_waiting(db: impl PgExecutor<'_>, kind: &str, subject: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM kit.mail_queue WHERE kind = $1 AND subject = $2 AND dead_at IS NULL)",
+    )
+    .bind(kind)
+    .bind(subject)
+    .fetch_one(db)
+    .await
 }
 
 /// Queues a letter inside the transaction of what it tells of.

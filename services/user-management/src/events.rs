@@ -8,7 +8,7 @@ use shop_api::users::AccountRole;
 use shop_kit::outbox::{self, OutboxError};
 use sqlx::PgConnection;
 
-use crate::db::sessions::Ended;
+use crate::db::sessions::{self, Ended};
 
 /// An account was made; its address is not proved yet.
 pub async fn user_registered(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
@@ -30,13 +30,15 @@ pub async fn user_enabled(tx: &mut PgConnection, user: UserId) -> sqlx::Result<(
     write(tx, "user.enabled", user, &json!({})).await
 }
 
-/// The account has exactly these roles now.
+/// The account has exactly these roles now. The access tokens of its sessions say otherwise for as long as they live.
 pub async fn user_roles_changed(
     tx: &mut PgConnection,
     user: UserId,
     roles: &[AccountRole],
 ) -> sqlx::Result<()> {
-    write(tx, "user.roles_changed", user, &json!({ "roles": roles })).await
+    let live = sessions::list(&mut *tx, user, None).await?;
+    let sessions: Vec<SessionId> = live.into_iter().map(|session| session.id).collect();
+    write(tx, "user.roles_changed", user, &json!({ "roles": roles, "sessions": sessions })).await
 }
 
 /// The account was closed: whoever holds something about the person forgets it, or anonymises what must be kept.

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Row};
 use tokio_util::sync::CancellationToken;
 
 use super::smtp::SendError;
-use super::{Job, Letter, Mailer, Renderer};
+use super::{Job, Letter, Mailer, NotYet, Renderer};
 
 /// With the pauses below these are spread over about two hours.
 pub const MAX_ATTEMPTS: i32 = 14;
@@ -49,6 +49,15 @@ impl Mailer {
         let sent = match letter {
             Ok(Some(letter)) => self.send(job.id, letter).await,
             Ok(None) => Ok(()),
+            Err(error) if error.is::<NotYet>() => {
+                sqlx::query(
+                    "UPDATE kit.mail_queue SET attempts = attempts - 1, due_at = now() + interval '1 second' WHERE id = $1",
+                )
+                .bind(job.id)
+                .execute(pool)
+                .await?;
+                return Ok(true);
+            }
             Err(error) => {
                 tracing::error!(mail.kind = job.kind, mail.id = %job.id, error = %error, "a letter could not be made");
                 Err(SendError::Later("not rendered".to_owned()))
@@ -91,7 +100,7 @@ async fn take(pool: &PgPool, renderer: &dyn Renderer) -> Result<Option<(Job, Ren
     let row = sqlx::query(
         "UPDATE kit.mail_queue SET attempts = attempts + 1, due_at = now() + make_interval(secs => $1)
           WHERE id = (SELECT id FROM kit.mail_queue WHERE dead_at IS NULL AND due_at <= now()
-                       ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+                       ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING id, kind, subject, data, attempts",
     )
     .bind(LEASE_SECONDS)

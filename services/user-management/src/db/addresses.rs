@@ -1,4 +1,4 @@
-//! Every query of a user's addresses. Who writes calls [`lock`] first: the bound on their number, the single default
+//! Every query of a user's addresses. Who writes holds the account first (`SignedIn::hold`): the bound on their number, the single default
 //! and the version that was compared hold however many requests come at once.
 
 use shop_api::ids::{AddressId, UserId};

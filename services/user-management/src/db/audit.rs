@@ -80,12 +80,16 @@ pub async fn list(
     Ok(rows.into_iter().map(AuditEntry::from).collect())
 }
 
-/// Every entry about this user, newest first: for its export. What an administrator did to others is the others'.
+/// Every entry about this user, newest first: for its export. What an administrator did to others is the others', and
+/// of what others did to this one it is told when and what, not who and from where, nor the note they made.
 pub async fn all_of(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<AuditEntry>> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, at, action, actor, subject, request_id, place, data FROM audit_log
-         WHERE subject = $1 ORDER BY id DESC",
+        r#"SELECT id, at, action, CASE WHEN own THEN actor END AS actor, subject, request_id,
+                  CASE WHEN own THEN place ELSE '' END AS "place!",
+                  CASE WHEN own THEN data ELSE data - 'reason' END AS "data!"
+           FROM audit_log, LATERAL (SELECT actor = subject OR actor_kind = 'system' AS own) whose
+           WHERE subject = $1 ORDER BY id DESC"#,
         user.uuid()
     )
     .fetch_all(tx)

@@ -25,6 +25,10 @@ pub struct Reserved {
     attempt: Attempt,
     /// When this place counted, and when it had counted before.
     times: Times,
+    /// How long the account's budget is spent for, if it is: then only a known place gets in.
+    pub spent: Option<Duration>,
+    /// Whether the account signed in from this place not long ago.
+    pub known: bool,
 }
 
 #[derive(Debug)]
@@ -36,18 +40,27 @@ struct Times {
 /// Counts an attempt ahead of its outcome, or says how long it has to wait. Of many at once each sees all before it.
 pub async fn reserve(pool: &PgPool, attempt: Attempt) -> sqlx::Result<Result<Reserved, Duration>> {
     let mut tx = pool.begin().await?;
-    let (times, wait) = lock(&mut tx, &attempt).await?;
-    if !wait.is_zero() {
-        return Ok(Err(wait));
+    let counted = lock(&mut tx, &attempt).await?;
+    if !counted.wait.is_zero() {
+        return Ok(Err(counted.wait));
     }
     count(&mut tx, &attempt).await?;
     tx.commit().await?;
-    Ok(Ok(Reserved { attempt, times }))
+    let Counted { times, spent, known, .. } = counted;
+    Ok(Ok(Reserved { attempt, times, spent, known }))
+}
+
+/// What was counted before an attempt.
+struct Counted {
+    times: Times,
+    /// How long this place has to wait before it may try this account again: zero when it need not.
+    wait: Duration,
+    spent: Option<Duration>,
+    known: bool,
 }
 
 /// Holds both rows, the place's before the account's, until the transaction ends; makes them where there are none.
-/// Answers how long this place has to wait before it may try this account again: zero when it need not.
-async fn lock(tx: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<(Times, Duration)> {
+async fn lock(tx: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<Counted> {
     let rows = sqlx::query!(
         r#"INSERT INTO login_backoff AS b (key, failures) VALUES ($1, 0), ($2, 0)
            ON CONFLICT (key) DO UPDATE SET failures = b.failures
@@ -63,17 +76,15 @@ async fn lock(tx: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<(Times, 
     .await?;
     let place = rows.iter().find(|row| row.is_place).ok_or(sqlx::Error::RowNotFound)?;
     let times = Times { now: place.now, before: place.before };
-    let waits = rows.iter().map(|row| {
-        let failures = u32::try_from(row.failures).unwrap_or(u32::MAX);
-        if row.is_place {
-            wait_after(failures).saturating_sub(seconds(row.age))
-        } else if failures >= ACCOUNT_BUDGET && !row.known {
-            LONGEST.saturating_sub(seconds(row.window_age))
-        } else {
-            Duration::ZERO
-        }
-    });
-    Ok((times, waits.max().unwrap_or_default()))
+    let account = rows.iter().find(|row| !row.is_place).ok_or(sqlx::Error::RowNotFound)?;
+    let failures = |failures: i32| u32::try_from(failures).unwrap_or(u32::MAX);
+    let window = LONGEST.saturating_sub(seconds(account.window_age));
+    Ok(Counted {
+        times,
+        wait: wait_after(failures(place.failures)).saturating_sub(seconds(place.age)),
+        spent: (failures(account.failures) >= ACCOUNT_BUDGET && !window.is_zero()).then_some(window),
+        known: place.known,
+    })
 }
 
 fn seconds(seconds: f64) -> Duration {
@@ -101,7 +112,7 @@ async fn count(db: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
 
 /// Takes an attempt out of the count that was no guess, as if it had not been made.
 pub async fn give_back(pool: &PgPool, reserved: &Reserved) -> sqlx::Result<()> {
-    let Reserved { attempt, times } = reserved;
+    let Reserved { attempt, times, .. } = reserved;
     sqlx::query!(
         "UPDATE login_backoff SET failures = greatest(failures - 1, 0),
                 last_failure_at = CASE WHEN last_failure_at = $2 THEN $3 ELSE last_failure_at END

@@ -105,7 +105,7 @@ pub async fn hold(tx: &mut PgConnection, user: UserId, session: SessionId) -> sq
 }
 
 /// Everybody who ends sessions or changes how one signs in holds the account first: so they come one after the other.
-async fn hold_account(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Held>> {
+pub async fn hold_account(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Held>> {
     sqlx::query_as!(
         Held,
         r#"SELECT version, password_hash AS "password_hash!" FROM users WHERE id = $1 AND status = 'active'
@@ -141,7 +141,7 @@ pub async fn list(
     Ok(sessions.collect())
 }
 
-/// Ends one session of a user. True when it was alive.
+/// Ends one session of a user. True when it was alive. What it knew of the person's device goes with it.
 pub async fn revoke(
     tx: &mut PgConnection,
     user: UserId,
@@ -149,7 +149,7 @@ pub async fn revoke(
     why: Ended,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "UPDATE sessions SET revoked_at = now(), revoke_reason = $3
+        "UPDATE sessions SET revoked_at = now(), revoke_reason = $3, user_agent = '', address = ''
          WHERE id = $2 AND user_id = $1 AND revoked_at IS NULL AND expires_at > now()",
         user.uuid(),
         session.uuid(),
@@ -169,7 +169,7 @@ pub async fn revoke_all(
 ) -> sqlx::Result<Vec<SessionId>> {
     hold_account(&mut *tx, user).await?;
     let ended = sqlx::query_scalar!(
-        "UPDATE sessions SET revoked_at = now(), revoke_reason = $3
+        "UPDATE sessions SET revoked_at = now(), revoke_reason = $3, user_agent = '', address = ''
          WHERE user_id = $1 AND id IS DISTINCT FROM $2 AND revoked_at IS NULL AND expires_at > now() RETURNING id",
         user.uuid(),
         except.map(SessionId::uuid),

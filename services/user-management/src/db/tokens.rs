@@ -87,6 +87,14 @@ pub async fn owner(
     Ok(user.map(UserId::from))
 }
 
+/// Whose token this is, whatever it was mailed for and however old.
+pub async fn subject(db: impl PgExecutor<'_>, hash: SecretHash) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!("SELECT user_id FROM mail_tokens WHERE hash = $1", hash.as_bytes())
+        .fetch_optional(db)
+        .await?;
+    Ok(user.map(UserId::from))
+}
+
 /// A token that was just used up.
 pub struct Taken {
     pub user: UserId,

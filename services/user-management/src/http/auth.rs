@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use shop_api::ids::{SessionId, UserId};
 use shop_api::users::auth::{Login, Refresh, TokenType, Tokens};
 use shop_api::{Code, Permission, Roles};
@@ -61,21 +61,33 @@ async fn login(
     let verdict = reauth::compare(&state, &attempt, &login.password, stored).await?;
     let user = match user {
         Some(user) if verdict != Verdict::Wrong && user.verified => user,
-        other => return Err(refuse(&state, other).await?),
+        other => {
+            refused(&state, other.map(|user| user.id), json!({})).await?;
+            return Err(wrong());
+        }
     };
     let proof = match proof(&user, &login) {
         Ok(proof) => proof,
         Err(no_guess) => {
             backoff::give_back(&state.pool, &attempt).await?;
+            if !user.active {
+                refused(&state, Some(user.id), json!({ "because": "disabled" })).await?;
+            }
             return Err(no_guess);
         }
     };
 
     let mut tx = state.pool.begin().await?;
-    if let Some(proof) = proof
-        && !second_factor::accept(&mut tx, &state, user.id, &proof).await?
-    {
-        return Err(ApiError::code(Code::SecondFactorRequired).detail("the code is wrong, over or was used"));
+    if let Some(proof) = proof {
+        // The account first, as everybody does who changes how one signs in.
+        sessions::hold_account(&mut tx, user.id).await?.ok_or(Code::InvalidCredentials)?;
+        if !second_factor::accept(&mut tx, &state, user.id, &proof).await? {
+            tx.rollback().await?;
+            refused(&state, Some(user.id), json!({ "because": "second_factor" })).await?;
+            return Err(
+                ApiError::code(Code::SecondFactorRequired).detail("the code is wrong, over or was used")
+            );
+        }
     }
     let refresh = Token::generate();
     let start = Start {
@@ -112,17 +124,20 @@ fn proof<'a>(user: &Credentials, login: &'a Login) -> Result<Option<Proof<'a>>, 
     }
 }
 
-/// Notes the failure, which counts already, and tells nothing about its reason. An account that does not exist costs
+/// Notes the failure, which counts already; only the audit log is told the reason. An account that does not exist costs
 /// the same as one that does.
-async fn refuse(state: &AppState, user: Option<Credentials>) -> Result<ApiError, ApiError> {
+async fn refused(state: &AppState, user: Option<UserId>, data: Value) -> Result<(), ApiError> {
     let mut tx = state.pool.begin().await?;
-    let subject = user.map(|user| user.id.uuid());
-    record_as(&mut tx, "session.refused", Actor::System, subject, json!({})).await?;
+    record_as(&mut tx, "session.refused", Actor::System, user.map(|user| user.uuid()), data).await?;
     tx.commit().await?;
     metrics::counter!("sign_ins_total", "outcome" => "refused").increment(1);
-    Ok(ApiError::code(Code::InvalidCredentials).detail(
+    Ok(())
+}
+
+fn wrong() -> ApiError {
+    ApiError::code(Code::InvalidCredentials).detail(
         "the address or the password is wrong, or the link in the verification mail was not opened yet",
-    ))
+    )
 }
 
 /// Renew tokens

@@ -22,6 +22,7 @@ use crate::domain::email::Email;
 use crate::events;
 use crate::signed_in::SignedIn;
 use crate::state::AppState;
+use crate::workers::mail::NOTICE;
 
 pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new()
@@ -98,6 +99,9 @@ async fn close(
 #[utoipa::path(get, path = "/users/me/export", operation_id = "export_account", tag = "profile",
     responses((status = 200, body = Export, headers(("Content-Disposition" = String)))))]
 async fn export(State(state): State<AppState>, me: SignedIn) -> Result<impl IntoResponse, ApiError> {
+    let mut tx = state.pool.begin().await?;
+    record(&mut tx, "user.exported", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    tx.commit().await?;
     let mut tx = db::snapshot(&state.pool).await?;
     let export = Export {
         exported_at: OffsetDateTime::now_utc(),
@@ -131,8 +135,8 @@ async fn change_email(
     confirmed.hold(&mut tx, &me).await?;
     profile::set_pending_email(&mut tx, me.user(), Some(&email)).await?;
     record(&mut tx, "email.change_requested", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut *tx, NOTICE, me.user().uuid(), &json!({})).await?;
     mail::enqueue(&mut *tx, "email_change", me.user().uuid(), &json!({})).await?;
-    mail::enqueue(&mut *tx, "email_change_notice", me.user().uuid(), &json!({})).await?;
     tx.commit().await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
+use serde_json::json;
 use shop_api::users::auth::{Jwks, ServiceToken, TokenRequest, TokenType};
 use shop_api::{Code, Role, Roles};
 use shop_kit::token::Claims;
@@ -13,7 +14,9 @@ use time::OffsetDateTime;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
+use super::audit::record_as;
 use super::auth::secret;
+use crate::db::audit::Actor;
 use crate::db::clients;
 use crate::domain::token::Token;
 use crate::state::{ACCESS_TOKEN_LIFE, AppState};
@@ -39,8 +42,17 @@ async fn token(
     let (id, client_secret) = credentials(&headers, request).ok_or(Code::InvalidCredentials)?;
     let presented = Token::parse(&client_secret).ok_or(Code::InvalidCredentials)?;
     let found = clients::with_secret(&state.pool, presented.hash()).await?;
-    let (client, _) =
-        found.filter(|(client, _)| client.to_string() == *id).ok_or(Code::InvalidCredentials)?;
+    let found = found.filter(|(client, _)| client.to_string() == *id);
+    let mut tx = state.pool.begin().await?;
+    let Some((client, _)) = found else {
+        // Who it says it is, if that can be the id of anybody.
+        record_as(&mut tx, "client.refused", Actor::System, id.parse().ok(), json!({})).await?;
+        tx.commit().await?;
+        return Err(Code::InvalidCredentials.into());
+    };
+    let actor = Actor::Service(client.uuid());
+    record_as(&mut tx, "client.signed_in", actor, Some(client.uuid()), json!({})).await?;
+    tx.commit().await?;
 
     let now = OffsetDateTime::now_utc();
     let roles = Roles::NONE.with(Role::Service);

@@ -63,6 +63,8 @@ async fn reset(
     let hash = state.hasher.hash(&password).await?;
 
     let mut tx = state.pool.begin().await?;
+    // The account first, as everybody does who changes how one signs in.
+    sessions::hold_account(&mut tx, owner).await?;
     let taken = tokens::take(&mut tx, token, Purpose::Reset).await?.ok_or(Code::TokenUnusable)?;
     if !replace(&mut tx, taken.user, &hash, None, Ended::PasswordReset).await? {
         return Err(Code::TokenUnusable.into());

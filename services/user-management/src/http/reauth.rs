@@ -1,13 +1,18 @@
 //! Throttled comparison of a password: for signing in, and once more before what a stolen access token must not do.
 
+use std::time::Duration;
+
+use serde_json::json;
 use shop_api::Code;
 use shop_api::ids::UserId;
+use shop_kit::limit::Decision;
 use shop_kit::{ApiError, ClientAddr, Quota};
 use sqlx::PgConnection;
 
+use super::audit::record;
 use crate::db::backoff::{self, Attempt, Reserved};
 use crate::db::users;
-use crate::domain::throttle::{account_key, network, place_key};
+use crate::domain::throttle::{ACCOUNT_BUDGET, LONGEST, account_key, network, place_key};
 use crate::hashing::Verdict;
 use crate::signed_in::SignedIn;
 use crate::state::AppState;
@@ -32,18 +37,36 @@ pub(super) async fn limit(state: &AppState, from: ClientAddr, quota: Option<Quot
 pub(super) async fn admit(state: &AppState, attempt: Attempt) -> Result<Reserved, ApiError> {
     // A storm costs its queue no write: what cannot be hashed now is not counted either.
     state.hasher.check_room()?;
-    let wait = match backoff::reserve(&state.pool, attempt).await? {
-        Ok(reserved) => return Ok(reserved),
-        Err(wait) => wait,
-    };
+    backoff::reserve(&state.pool, attempt).await?.map_err(throttled)
+}
+
+/// The same for somebody signed in, whose account is known to exist: an unknown place waits for the account's budget
+/// without anything being compared.
+pub(super) async fn admit_signed_in(state: &AppState, attempt: Attempt) -> Result<Reserved, ApiError> {
+    let reserved = admit(state, attempt).await?;
+    match reserved.spent.filter(|_| !reserved.known) {
+        Some(wait) => {
+            backoff::give_back(&state.pool, &reserved).await?;
+            Err(throttled(wait))
+        }
+        None => Ok(reserved),
+    }
+}
+
+/// What an account may see of failures, as its header says it.
+const BUDGET: Quota = Quota { name: "account", burst: ACCOUNT_BUDGET, per: LONGEST };
+
+fn throttled(wait: Duration) -> ApiError {
     metrics::counter!("sign_in_throttled_total").increment(1);
-    let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
-    Err(ApiError::code(Code::TooManyRequests)
+    Decision { allowed: false, remaining: 0, reset: wait, retry_after: wait }
+        .refusal(BUDGET)
         .detail("too many failed attempts on this account: wait before the next one")
-        .retry_after(seconds))
 }
 
 /// Compares a password for an admitted attempt. One that finds no place in the queue was no guess.
+///
+/// Once the account's budget is spent, every attempt is compared and then told to wait, but the right one from a known
+/// place: an account that does not exist has no known place, and would be told apart by a refusal before the hash.
 pub(super) async fn compare(
     state: &AppState,
     reserved: &Reserved,
@@ -51,7 +74,10 @@ pub(super) async fn compare(
     stored: Option<&str>,
 ) -> Result<Verdict, ApiError> {
     match state.hasher.verify(password, stored).await {
-        Ok(verdict) => Ok(verdict),
+        Ok(verdict) => match reserved.spent {
+            Some(wait) if verdict == Verdict::Wrong || !reserved.known => Err(throttled(wait)),
+            _ => Ok(verdict),
+        },
         Err(busy) => {
             backoff::give_back(&state.pool, reserved).await?;
             Err(busy.into())
@@ -77,6 +103,13 @@ impl Confirmed {
     }
 }
 
+/// Notes in the audit log that somebody signed in could not prove once more who they are.
+pub(super) async fn refused(state: &AppState, action: &'static str, user: UserId) -> Result<(), ApiError> {
+    let mut tx = state.pool.begin().await?;
+    record(&mut tx, action, user.uuid(), user.uuid(), json!({})).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Asks a signed-in user for the password once more.
 pub(super) async fn confirm_password(
     state: &AppState,
@@ -85,9 +118,10 @@ pub(super) async fn confirm_password(
     password: &str,
 ) -> Result<Confirmed, ApiError> {
     let user = users::credentials(&state.pool, *user).await?.ok_or(Code::SessionEnded)?;
-    let attempt = admit(state, Attempt::on(&user.email, *from)).await?;
+    let attempt = admit_signed_in(state, Attempt::on(&user.email, *from)).await?;
     let verdict = compare(state, &attempt, password, Some(&user.password_hash)).await?;
     if verdict == Verdict::Wrong {
+        refused(state, "password.refused", user.id).await?;
         return Err(ApiError::code(Code::InvalidCredentials).detail("the password is wrong"));
     }
     backoff::give_back(&state.pool, &attempt).await?;

@@ -16,6 +16,7 @@ use super::audit::{record, record_as};
 use super::reauth::limit;
 use super::{field, weak};
 use crate::db::audit::Actor;
+use crate::db::sessions;
 use crate::db::tokens::{self, Purpose, Taken};
 use crate::db::users;
 use crate::domain::email::Email;
@@ -117,6 +118,9 @@ fn on_its_way() -> Response {
 async fn verify(State(state): State<AppState>, Json(body): Json<MailToken>) -> Result<StatusCode, ApiError> {
     let token = Token::parse(&body.token).ok_or(Code::TokenUnusable)?.hash();
     let mut tx = state.pool.begin().await?;
+    // The account first, as everybody does who changes how one signs in.
+    let user = tokens::subject(&mut *tx, token).await?.ok_or(Code::TokenUnusable)?;
+    sessions::hold_account(&mut tx, user).await?;
     if let Some(taken) = tokens::take(&mut tx, token, Purpose::Verify).await? {
         if !proved(&mut tx, taken.user).await? {
             return Err(Code::TokenUnusable.into());

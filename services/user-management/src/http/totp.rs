@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
-use shop_api::users::auth::{ConfirmPassword, RecoveryCodes, RemoveTotp, TotpCode, TotpStarted};
+use shop_api::users::auth::{ConfirmPassword, ConfirmWithCode, RecoveryCodes, TotpCode, TotpStarted};
 use shop_api::{Code, Permission};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
 use sqlx::{PgConnection, PgPool};
@@ -12,9 +12,9 @@ use utoipa_axum::routes;
 
 use super::audit::record;
 use super::auth::secret;
-use super::reauth::{admit, confirm_password};
+use super::reauth::{Confirmed, admit_signed_in, confirm_password, refused};
 use super::second_factor::{Proof, accept, unix_now, unseal};
-use crate::db::backoff::{self, Attempt};
+use crate::db::backoff::{self, Attempt, Reserved};
 use crate::db::{totp, users};
 use crate::domain::token::SecretHash;
 use crate::domain::totp::{RECOVERY_CODES, RecoveryCode, Seed};
@@ -79,8 +79,9 @@ async fn confirm(
     if factor.confirmed {
         return Err(Code::AlreadyExists.into());
     }
-    let attempt = admit(&state, Attempt::on(&me.account.email, from)).await?;
+    let attempt = admit_signed_in(&state, Attempt::on(&me.account.email, from)).await?;
     let Some(step) = unseal(&state, me.user(), &factor.sealed_seed)?.step_of(&body.code, unix_now()) else {
+        refused(&state, "totp.refused", me.user()).await?;
         return Err(ApiError::code(Code::InvalidCredentials)
             .detail("the code is wrong: is the clock of the device right?"));
     };
@@ -100,7 +101,7 @@ async fn confirm(
 }
 
 /// Take the second factor away
-#[utoipa::path(delete, path = "/users/me/totp", operation_id = "remove_totp", tag = "security", request_body = RemoveTotp,
+#[utoipa::path(delete, path = "/users/me/totp", operation_id = "remove_totp", tag = "security", request_body = ConfirmWithCode,
     responses(
         (status = 204, description = "Taken away"),
         (status = 401, description = "The password or the code is wrong"),
@@ -109,16 +110,12 @@ async fn remove(
     State(state): State<AppState>,
     me: SignedIn,
     from: ClientAddr,
-    Json(body): Json<RemoveTotp>,
+    Json(body): Json<ConfirmWithCode>,
 ) -> Result<StatusCode, ApiError> {
-    let confirmed = confirm_password(&state, &me.user(), &from, &body.password).await?;
-    need_factor(&state.pool, &me).await?;
-    let attempt = admit(&state, Attempt::on(&me.account.email, from)).await?;
+    let (confirmed, attempt) = confirm_both(&state, &me, from, &body).await?;
     let mut tx = state.pool.begin().await?;
     confirmed.hold(&mut tx, &me).await?;
-    if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
-        return Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"));
-    }
+    use_code(&mut tx, &state, &me, &body.code).await?;
     totp::remove(&mut tx, me.user()).await?;
     users::touch(&mut tx, me.user()).await?;
     record(&mut tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
@@ -130,23 +127,54 @@ async fn remove(
 
 /// Get new recovery codes
 ///
-/// The old ones stop working.
-#[utoipa::path(post, path = "/users/me/recovery-codes", tag = "security", request_body = ConfirmPassword,
-    responses((status = 200, body = RecoveryCodes), (status = 404, description = "No second factor is in force")))]
+/// The old ones stop working. Asks for a code as well: whoever has new ones has the second factor.
+#[utoipa::path(post, path = "/users/me/recovery-codes", tag = "security", request_body = ConfirmWithCode,
+    responses(
+        (status = 200, body = RecoveryCodes),
+        (status = 401, description = "The password or the code is wrong"),
+        (status = 404, description = "No second factor is in force")))]
 async fn renew_recovery_codes(
     State(state): State<AppState>,
     me: SignedIn,
     from: ClientAddr,
-    Json(body): Json<ConfirmPassword>,
+    Json(body): Json<ConfirmWithCode>,
 ) -> Result<Response, ApiError> {
-    let confirmed = confirm_password(&state, &me.user(), &from, &body.password).await?;
-    need_factor(&state.pool, &me).await?;
+    let (confirmed, attempt) = confirm_both(&state, &me, from, &body).await?;
     let mut tx = state.pool.begin().await?;
     confirmed.hold(&mut tx, &me).await?;
+    use_code(&mut tx, &state, &me, &body.code).await?;
     let codes = new_recovery_codes(&mut tx, &me).await?;
     record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut *tx, "recovery_codes_renewed", me.user().uuid(), &json!({})).await?;
     tx.commit().await?;
+    backoff::give_back(&state.pool, &attempt).await?;
     Ok(secret(&codes))
+}
+
+/// The password was right, and a guess at the code is counted.
+async fn confirm_both(
+    state: &AppState,
+    me: &SignedIn,
+    from: ClientAddr,
+    body: &ConfirmWithCode,
+) -> Result<(Confirmed, Reserved), ApiError> {
+    let confirmed = confirm_password(state, &me.user(), &from, &body.password).await?;
+    need_factor(&state.pool, me).await?;
+    Ok((confirmed, admit_signed_in(state, Attempt::on(&me.account.email, from)).await?))
+}
+
+/// Uses the code up, for an account that is held.
+async fn use_code(
+    tx: &mut PgConnection,
+    state: &AppState,
+    me: &SignedIn,
+    code: &str,
+) -> Result<(), ApiError> {
+    if accept(tx, state, me.user(), &Proof::guess(code)).await? {
+        return Ok(());
+    }
+    refused(state, "totp.refused", me.user()).await?;
+    Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"))
 }
 
 /// 404 where no second factor is in force.

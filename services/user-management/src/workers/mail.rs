@@ -4,7 +4,7 @@
 use askama::Template;
 use async_trait::async_trait;
 use shop_api::ids::UserId;
-use shop_kit::mail::{Job, Letter, RenderError, Renderer};
+use shop_kit::mail::{self, Job, Letter, NotYet, RenderError, Renderer};
 use sqlx::PgConnection;
 use url::Url;
 
@@ -68,6 +68,10 @@ impl Letters {
         user: UserId,
         to: &Recipient,
     ) -> Result<Option<(String, Content)>, RenderError> {
+        // The owner hears of it first, at the address that the account has still: the other mail may change that.
+        if job.kind == "email_change" && mail::is_waiting(&mut *tx, NOTICE, user.uuid()).await? {
+            return Err(NotYet.into());
+        }
         let mailed = match job.kind.as_str() {
             // Whose password should count? That of whoever reads this, whoever registered last.
             "verify" if to.contested => Some((Purpose::Reset, "account/reset", &CONTESTED, to.email.clone())),
@@ -95,10 +99,11 @@ impl Letters {
             )));
         }
         let notice = match job.kind.as_str() {
-            "email_change_notice" => &EMAIL_CHANGE_NOTICE,
+            NOTICE => &EMAIL_CHANGE_NOTICE,
             "password_changed" => &PASSWORD_CHANGED,
             "totp_enabled" => &TOTP_ENABLED,
             "totp_disabled" => &TOTP_DISABLED,
+            "recovery_codes_renewed" => &RECOVERY_CODES_RENEWED,
             "verify" | "email_change" => return Ok(None),
             other => return Err(format!("no letter is called {other}").into()),
         };
@@ -114,7 +119,8 @@ impl Renderer for Letters {
         // A request that names nobody queues a letter to nobody, so that its time tells nothing.
         let Some(recipient) = users::recipient(&mut *tx, user).await? else { return Ok(None) };
         let Some((to, content)) = self.content(tx, job, user, &recipient).await? else { return Ok(None) };
-        let name = recipient.display_name.as_str();
+        // Nobody has shown yet that the name is theirs: it must not carry a stranger's words into a mailbox.
+        let name = if recipient.verified { recipient.display_name.as_str() } else { "" };
         Ok(Some(Letter {
             to,
             subject: content.subject.to_owned(),
@@ -207,6 +213,18 @@ const TOTP_DISABLED: Words = Words {
     ],
     label: "",
 };
+
+const RECOVERY_CODES_RENEWED: Words = Words {
+    subject: "You have new recovery codes",
+    sentences: &[
+        "New recovery codes were made for your account, and the ones before stopped working.",
+        "If it was not you, set a new password at once with `forgot password`.",
+    ],
+    label: "",
+};
+
+/// The letter that another one waits for.
+pub(crate) const NOTICE: &str = "email_change_notice";
 
 #[cfg(test)]
 mod tests {

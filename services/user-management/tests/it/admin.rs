@@ -107,7 +107,8 @@ async fn a_disabled_account_is_out_at_once_and_comes_back() {
     ada.client.get("/users/me").send().await.expect_problem(Code::SessionEnded);
     world.anonymous().post("/auth/login").json(&login).send().await.expect(200);
     assert_eq!(world.events(ada.id).await, ["session.revoked", "user.disabled", "user.enabled"]);
-    assert_eq!(world.audit(ada.id).await[..2], ["user.disabled", "user.enabled"]);
+    let told = ["user.disabled", "session.refused", "user.enabled", "session.started"];
+    assert_eq!(world.audit(ada.id).await, told);
 }
 
 #[tokio::test]
@@ -254,6 +255,40 @@ async fn the_audit_log_says_who_did_what_and_cannot_be_changed() {
     for sql in ["UPDATE audit_log SET action = 'a.b'", "DELETE FROM audit_log", "TRUNCATE audit_log"] {
         assert!(sqlx::query(sql).execute(world.db.pool()).await.is_err(), "{sql}");
     }
+}
+
+#[tokio::test]
+async fn the_audit_log_names_who_could_not_prove_who_they_are() {
+    let world = World::start().await;
+    let ada = world.person(Role::Customer).await;
+    let insert = "INSERT INTO totp (user_id, sealed_seed, confirmed_at) VALUES ($1, 'x', now())";
+    sqlx::query(insert).bind(ada.id).execute(world.db.pool()).await.unwrap();
+    let login = |password: &str| {
+        let code = "AAAA-AAAA-AAAA-AAAA";
+        world.login_with(json!({ "email": ada.email, "password": password, "recovery_code": code }))
+    };
+    login("the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
+    login(PASSWORD).await.expect_problem(Code::SecondFactorRequired);
+    let wrong = json!({ "password": "the wrong one entirely", "code": "123456" });
+    ada.client.delete("/users/me/totp").json(&wrong).send().await.expect_problem(Code::InvalidCredentials);
+    let guess = json!({ "password": PASSWORD, "code": "AAAA-AAAA-AAAA-AAAA" });
+    ada.client.delete("/users/me/totp").json(&guess).send().await.expect_problem(Code::InvalidCredentials);
+    let renew = ada.client.post("/users/me/recovery-codes").json(&guess).send().await;
+    renew.expect_problem(Code::InvalidCredentials);
+    let told = ["session.refused", "session.refused", "password.refused", "totp.refused", "totp.refused"];
+    assert_eq!(world.audit(ada.id).await, told);
+
+    world.age("UPDATE users SET status = 'disabled'").await;
+    world.age("DELETE FROM login_backoff").await;
+    login(PASSWORD).await.expect_problem(Code::Forbidden);
+    let because: Vec<Option<String>> = sqlx::query_scalar(
+        "SELECT data->>'because' FROM audit_log WHERE action = 'session.refused' ORDER BY id",
+    )
+    .fetch_all(world.db.pool())
+    .await
+    .unwrap();
+    let because: Vec<_> = because.iter().map(Option::as_deref).collect();
+    assert_eq!(because, [None, Some("second_factor"), Some("disabled")]);
 }
 
 #[tokio::test]

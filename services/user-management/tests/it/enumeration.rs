@@ -101,6 +101,36 @@ async fn waiting_is_imposed_on_accounts_that_do_not_exist_too() {
     assert_eq!(seen(&known), seen(&unknown));
 }
 
+/// The budget of failures is spent from all over the world; somebody who shares the owner's network asks from there.
+#[tokio::test]
+async fn a_spent_budget_does_not_tell_from_the_owners_network_either() {
+    let world = unlimited().await;
+    accounts(&world, 1, "SELECT").await;
+    let (known, unknown) = ("0@shop.example", "nobody@shop.example");
+    world.try_login(known, SECRET).await.expect(200);
+    let wrong = "the wrong one entirely";
+    for email in [known, unknown] {
+        world.try_login(email, wrong).await.expect_problem(Code::InvalidCredentials);
+        sqlx::query("UPDATE login_backoff SET failures = 30, window_start = now() WHERE key = $1")
+            .bind(user_management::domain::throttle::account_key(email).as_bytes())
+            .execute(world.db.pool())
+            .await
+            .unwrap();
+    }
+    let mut answers = Vec::new();
+    for email in [known, unknown] {
+        let mut answer = world.try_login(email, wrong).await;
+        answer.expect_problem(Code::TooManyRequests);
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((880..=900).contains(&wait), "{wait}");
+        assert!(answer.header("ratelimit").unwrap().starts_with("\"account\";r=0;"), "{:?}", answer.headers);
+        answer.headers.remove("retry-after");
+        answers.push(seen(&answer));
+    }
+    assert_eq!(answers[0], answers[1]);
+    world.try_login(known, SECRET).await.expect(200);
+}
+
 /// Tries of each kind: enough in the short tier to see a hash that is left out, in the full one to see a statement.
 fn tries() -> usize {
     if tier::full_only("360 of 400 tries of each kind, which show a difference of one statement") {

@@ -33,6 +33,7 @@ async fn ask(who: &Person, (method, path): (&str, &str), password: &str) -> Answ
         "/users/me/password" => json!({ "current_password": password, "new_password": FRESH }),
         "/users/me/email" => json!({ "password": password, "email": THIEF }),
         "/users/me/totp" if method == "DELETE" => json!({ "password": password, "code": "123456" }),
+        "/users/me/recovery-codes" => json!({ "password": password, "code": "123456" }),
         _ => json!({ "password": password }),
     };
     let request = if method == "POST" { who.client.post(path) } else { who.client.delete(path) };
@@ -222,4 +223,29 @@ async fn no_address_is_written_to_an_account_that_is_no_more() {
     }
     let after: String = sqlx::query_scalar(of_addresses).fetch_one(world.db.pool()).await.unwrap();
     assert_eq!(after, before);
+}
+
+/// Whoever changes how one signs in holds the account before anything else: two who do so at once wait for each other in
+/// one order, and neither is given up by the database.
+#[tokio::test]
+async fn the_account_is_held_before_codes_and_links() {
+    let world = World::start().await;
+    let ada = with_factor(&world).await;
+    let code = user_management::domain::totp::RecoveryCode::generate();
+    sqlx::query("INSERT INTO recovery_codes (user_id, hash) VALUES ($1, $2)")
+        .bind(ada.id)
+        .bind(code.hash().as_bytes())
+        .execute(world.db.pool())
+        .await
+        .unwrap();
+    let body = json!({ "email": ada.email, "password": PASSWORD, "recovery_code": code.reveal() });
+    let renewed = "DELETE FROM recovery_codes WHERE user_id = $1";
+    let (answer, _) = overtaken(&world, &ada, renewed, world.login_with(body)).await;
+    answer.expect_problem(Code::SecondFactorRequired);
+
+    world.forgot(&ada.email).await.expect(202);
+    let token = world.mailed_token(&ada.email, RESET).await;
+    let changed = "DELETE FROM mail_tokens WHERE user_id = $1";
+    let (answer, _) = overtaken(&world, &ada, changed, world.reset(&token, FRESH)).await;
+    answer.expect_problem(Code::TokenUnusable);
 }

@@ -94,7 +94,7 @@ async fn a_new_password_ends_the_other_sessions_and_not_this_one() {
     post(change(PASSWORD, "nine owls behind the mill")).await.expect(204);
     elsewhere.client.get("/users/me").send().await.expect_problem(Code::SessionEnded);
     ada.client.get("/users/me").send().await.expect(200);
-    assert_eq!(world.audit(ada.id).await, ["password.changed"]);
+    assert_eq!(world.audit(ada.id).await, ["password.refused", "password.changed"]);
     assert_eq!(world.events(ada.id).await, ["session.revoked"]);
     let log_in = async |password: &str| {
         let body = json!({ "email": ada.email, "password": password });
@@ -163,9 +163,35 @@ async fn an_export_holds_everything() {
     assert_eq!((export.addresses.len(), export.sessions.len()), (1, 1));
     assert_eq!(
         export.activity.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(),
-        ["password.changed"]
+        ["user.exported", "password.changed"]
     );
     assert!(!answer.text().contains("argon2"), "a hash is not part of an export");
+}
+
+#[tokio::test]
+async fn an_export_does_not_tell_which_administrator_did_what_from_where_and_noted_why() {
+    let world = World::start().await;
+    let (admin, ada) = (world.person(Role::Admin).await, world.person(Role::Customer).await);
+    let why = json!({ "reason": "chargeback 4711, see bob@shop.example" });
+    admin.client.post(&format!("/users/{}/disable", ada.id)).json(&why).send().await.expect(200);
+    admin.client.post(&format!("/users/{}/enable", ada.id)).send().await.expect(200);
+    let ada = world.again(&ada).await;
+    let answer = ada.client.get("/users/me/export").send().await.expect(200);
+    assert!(!answer.text().contains("4711") && !answer.text().contains(&admin.id.to_string()));
+    let export: Export = answer.json();
+    let done: Vec<_> = export.activity.iter().map(|entry| (entry.action.as_str(), entry.actor)).collect();
+    let own = ("user.exported", Some(ada.id));
+    assert_eq!(done, [own, ("user.enabled", None), ("user.disabled", None)]);
+    assert!(export.activity[1..].iter().all(|entry| entry.address_prefix.is_none()));
+}
+
+#[tokio::test]
+async fn an_ended_session_forgets_where_it_was() {
+    let world = World::start().await;
+    let ada = world.person(Role::Customer).await;
+    world.age("UPDATE sessions SET user_agent = 'Lynx', address = '203.0.113.7'").await;
+    ada.client.post("/auth/logout").send().await.expect(204);
+    assert_eq!(world.count("SELECT count(*) FROM sessions WHERE user_agent <> '' OR address <> ''").await, 0);
 }
 
 #[tokio::test]

@@ -135,14 +135,18 @@ async fn the_right_password_without_a_code_is_no_failure() {
 #[tokio::test]
 async fn a_recovery_code_works_once_and_a_new_set_replaces_the_old() {
     let world = World::start().await;
-    let (me, _, codes) = with_factor(&world).await;
+    let (me, seed, codes) = with_factor(&world).await;
     let [first, second, ..] = codes.recovery_codes.as_slice() else { panic!("ten codes") };
     login(&world, "recovery_code", &first.to_lowercase()).await.expect(200);
     login(&world, "recovery_code", first).await.expect_problem(Code::SecondFactorRequired);
-    let renew =
-        |password: &str| me.post("/users/me/recovery-codes").json(&json!({ "password": password })).send();
-    renew("the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
-    let fresh: RecoveryCodes = renew(SECRET).await.expect(200).json();
+    let renew = |password: &str, code: String| {
+        me.post("/users/me/recovery-codes").json(&json!({ "password": password, "code": code })).send()
+    };
+    renew("the wrong one entirely", code(&seed, 0)).await.expect_problem(Code::InvalidCredentials);
+    // Whoever has new codes has the second factor: the password alone brings none.
+    renew(SECRET, code(&seed, 1000)).await.expect_problem(Code::InvalidCredentials);
+    let fresh: RecoveryCodes = renew(SECRET, code(&seed, 0)).await.expect(200).json();
+    world.mail(ADA, "You have new recovery codes").await;
     login(&world, "recovery_code", second).await.expect_problem(Code::SecondFactorRequired);
     login(&world, "recovery_code", &fresh.recovery_codes[9]).await.expect(200);
 }

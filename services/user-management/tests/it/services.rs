@@ -60,6 +60,8 @@ async fn wrong_credentials_and_other_grants_get_nothing() {
     ] {
         ask(&world, wrong).await.expect_problem(Code::InvalidCredentials);
     }
+    let told = world.audit(client.client_id.uuid()).await;
+    assert_eq!(told, ["client.created", "client.refused"], "the first of them named it");
     let password = format!("grant_type=password&client_id={id}&client_secret={secret}");
     ask(&world, password).await.expect_problem(Code::ValidationFailed);
     ask(&world, String::new()).await.expect_problem(Code::ValidationFailed);
