@@ -50,6 +50,11 @@ impl Proc {
         (!ended).then_some(Self { pid, started })
     }
 
+    /// Whether the system knows this number: of a living process, or of an ended one whose exit status nobody has read.
+    pub(crate) fn is_known(pid: u32) -> bool {
+        Path::new("/proc").join(pid.to_string()).exists()
+    }
+
     /// Whether this very process still runs.
     pub fn is_alive(self) -> bool {
         Self::of(self.pid) == Some(self)

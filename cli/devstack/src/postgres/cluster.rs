@@ -135,15 +135,37 @@ impl Cluster {
         ours.then_some((proc, written.port))
     }
 
-    /// Removes a `postmaster.pid` whose number was given to somebody else after its server was killed: the next server
-    /// would take that stranger for a colleague and refuse to start. Any other one stays, since the server looks by it
-    /// for children of the killed one that still use the data. Only for the holder of the folder's lock who has just
-    /// seen that nothing runs.
+    /// Takes the number of a killed server out of its lock files where the system still knows that number: it was given
+    /// to somebody else, or nobody has read the exit status yet (the first process of a container may never do so). The
+    /// next server would take either for a colleague and refuse to start.
+    ///
+    /// The rest of `postmaster.pid` stays, since the server looks by it for children of the killed one that still use
+    /// the data. Only for the holder of the folder's lock.
     pub(super) fn clear_pid_file(&self) -> Result<()> {
         let text = fs::read_to_string(self.pid_file()).unwrap_or_default();
-        let stranger = Postmaster::parse(&text).and_then(|written| Proc::of(written.pid));
-        if stranger.is_some() {
-            fs::remove_file(self.pid_file())?;
+        if self.running().is_some() {
+            return Ok(());
+        }
+        self.clear_sockets()?;
+        let Some(killed) = Postmaster::parse(&text).filter(|written| Proc::is_known(written.pid)) else {
+            return Ok(());
+        };
+        // A server knows that its own parent is no server of this folder.
+        let ours = text.replacen(&killed.pid.to_string(), &std::process::id().to_string(), 1);
+        let new = self.state.path().join("postmaster.pid.new");
+        write_private(&new, ours.as_bytes())?;
+        self.give(&new)?;
+        Ok(fs::rename(new, self.pid_file())?)
+    }
+
+    /// Beside each socket lies a lock file with the number of its server, too.
+    fn clear_sockets(&self) -> Result<()> {
+        let Some(dir) = self.sockets().filter(|dir| dir.exists()) else { return Ok(()) };
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(".s.PGSQL.") {
+                fs::remove_file(entry.path())?;
+            }
         }
         Ok(())
     }

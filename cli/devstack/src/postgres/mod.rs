@@ -82,7 +82,6 @@ impl Postgres {
             report.say(Step::Creating { component: NAME, dir: cluster.data() });
             cluster.create(&binaries)?;
         }
-        cluster.clear_pid_file()?;
         Self::launch(cluster, &binaries, spec, report).await
     }
 
@@ -125,6 +124,8 @@ impl Postgres {
             // A wish and no more: where it cannot be read, another port does as well.
             let last = cluster.state().read_json::<Known>(STATE).ok().flatten().map(|known| known.port);
             let port = port::choose(NAME, spec.port, last)?;
+            // Again before each start: what was still ending at the last one may have ended without being waited for.
+            cluster.clear_pid_file()?;
             let from = std::fs::metadata(cluster.log()).map_or(0, |meta| meta.len());
             let command = server_command(&cluster, binaries, spec, port);
             let proc = spawn(command, cluster.state().path(), &cluster.log())?;
@@ -256,13 +257,14 @@ fn is_final(code: &tokio_postgres::error::SqlState) -> bool {
     matches!(code.code(), "28P01" | "28000" | "3D000")
 }
 
-/// Whether the start failed on something that passes: children of a killed server that still end and hold its memory,
-/// or somebody who took the free port first.
+/// Whether the start failed on something that passes: a killed server, or its children, that still end and hold its
+/// lock file or its memory, or somebody who took the free port first.
 fn passing(cluster: &Cluster, from: u64, spec: &PostgresSpec) -> bool {
     let log = std::fs::read(cluster.log()).unwrap_or_default();
     let new = String::from_utf8_lossy(&log[usize::try_from(from).unwrap_or(0).min(log.len())..]).into_owned();
     let memory = new.contains("pre-existing shared memory block") || new.contains("is still in use");
-    memory || (spec.port.is_none() && new.contains("Address already in use"))
+    let lock = new.contains("lock file \"") && new.contains("already exists");
+    memory || lock || (spec.port.is_none() && new.contains("Address already in use"))
 }
 
 fn server_command(

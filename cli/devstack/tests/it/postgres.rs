@@ -1,7 +1,7 @@
 //! A PostgreSQL of our own: made, adopted, killed, started again, stopped.
 
 use rustix::process::Signal;
-use shop_devstack::component::{Error, Report, Step};
+use shop_devstack::component::{Account, Error, Report, Step};
 use shop_devstack::postgres::{Postgres, PostgresSpec};
 use shop_devstack::process::{Proc, Stopped, marked, spawn};
 
@@ -90,6 +90,38 @@ async fn a_pid_file_that_names_a_stranger_does_not_keep_it_from_starting() {
     assert!(!second.adopted());
     second.stop().await.unwrap();
     assert!(stranger.is_alive());
+}
+
+/// As after a kill of everything in a container whose first process reads no exit status.
+#[tokio::test]
+async fn a_killed_server_that_nobody_has_waited_for_does_not_keep_it_from_starting() {
+    let dir = super::folder();
+    let spec = spec(&dir);
+    let first = start(&spec).await;
+    let socket = format!("postgres/socket/.s.PGSQL.{}.lock", first.port());
+    let locks = ["postgres/data/postmaster.pid", &socket].map(|file| dir.path().join(file));
+    let texts = locks.each_ref().map(|file| std::fs::read_to_string(file).unwrap());
+    first.stop().await.unwrap();
+
+    let mut command = std::process::Command::new("sleep");
+    command.arg("600");
+    // The server can ask only for processes of its own account.
+    if let Some(account) = Account::for_servers().unwrap() {
+        account.apply(&mut command);
+    }
+    let mut child = command.spawn().unwrap();
+    let zombie = Proc::of(child.id()).unwrap();
+    zombie.signal(Signal::KILL).unwrap();
+    zombie.ended().await;
+    for (file, text) in locks.iter().zip(texts) {
+        std::fs::write(file, text.replacen(&first.proc().pid.to_string(), &zombie.pid.to_string(), 1))
+            .unwrap();
+    }
+
+    let second = start(&spec).await;
+    assert!(!second.adopted());
+    second.stop().await.unwrap();
+    child.wait().unwrap();
 }
 
 #[tokio::test]
