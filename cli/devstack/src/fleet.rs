@@ -76,12 +76,7 @@ impl Fleet {
 /// Returns once every replica is ready, or cannot become so without help; then with the names of those that are not.
 pub(crate) async fn settled(board: &Board) -> Vec<String> {
     board.until(is_settled).await;
-    let record = board.read();
-    let not_ready = record
-        .services
-        .iter()
-        .filter(|service| service.replicas.iter().any(|replica| replica.state != ReplicaState::Ready));
-    not_ready.map(|service| service.name.clone()).collect()
+    board.read().not_ready()
 }
 
 fn is_settled(record: &Record) -> bool {

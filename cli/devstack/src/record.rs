@@ -187,6 +187,26 @@ impl Record {
         service.replicas.iter_mut().find(|replica| replica.index == index)
     }
 
+    /// The services of which a replica is not ready.
+    pub fn not_ready(&self) -> Vec<String> {
+        let is_ready = |service: &&ServiceRecord| {
+            service.replicas.iter().all(|replica| replica.state == ReplicaState::Ready)
+        };
+        self.services
+            .iter()
+            .filter(|service| !is_ready(service))
+            .map(|service| service.name.clone())
+            .collect()
+    }
+
+    /// Whether a service needs help: one is given up or refused, or is not ready any more.
+    pub fn is_degraded(&self) -> bool {
+        let mut states =
+            self.services.iter().flat_map(|service| &service.replicas).map(|replica| replica.state);
+        let failed = |state| matches!(state, ReplicaState::GivenUp | ReplicaState::Refused);
+        states.any(|state| failed(state) || (self.ready && state != ReplicaState::Ready))
+    }
+
     /// Notes how a part, or the server as [`POSTGRES`], does now.
     pub fn note_part(&mut self, part: &str, state: PartState, proc: Option<Proc>, restarts: u32) {
         if let (POSTGRES, Some(server)) = (part, &mut self.postgres) {

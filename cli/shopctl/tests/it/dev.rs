@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use shop_devstack::process::{Proc, marked};
@@ -87,7 +88,7 @@ impl Checkout {
                 }
             }
         });
-        said.recv().expect("it says that it is up before it ends");
+        said.recv_timeout(Duration::from_secs(120)).expect("it says so before it ends, and in time");
         child
     }
 }
@@ -256,7 +257,39 @@ fn a_service_that_never_gets_ready_is_told_with_its_code_and_the_rest_runs_on() 
     let status = checkout.run(&["status", "--output", "json"]).json();
     assert_eq!((&status["up"], &status["ready"]), (&true.into(), &false.into()));
     assert_eq!(status["services"][0]["replicas"][0]["state"], "given-up");
+    degraded(&checkout.run(&["status"]));
     assert_eq!(checkout.run(&["down"]).code, 0);
+    assert_eq!(checkout.living(), []);
+}
+
+fn degraded(status: &Ran) {
+    assert_eq!(status.code, 0, "{}", status.stderr);
+    for word in ["is degraded: not ready: tiny", "shopctl dev logs tiny", "shopctl dev up"] {
+        assert!(status.stdout.contains(word), "{word} is missing: {}", status.stdout);
+    }
+}
+
+#[test]
+fn a_service_that_is_given_up_later_leaves_the_stack_degraded() {
+    let checkout = Checkout::new();
+    let status = || checkout.run(&["status", "--output", "json"]).json();
+    let mut child = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_secs(120);
+            while status()["ready"] != true {
+                assert!(Instant::now() < deadline, "it gets ready");
+            }
+            std::fs::write(checkout.world.path("work/crash"), "").unwrap();
+            let replica = status()["services"][0]["replicas"][0]["proc"].clone();
+            serde_json::from_value::<Proc>(replica).unwrap().signal(Signal::KILL).unwrap();
+        });
+        checkout.foreground(&["up", "--progress", "plain"], "hint: read `", true)
+    });
+    let now = status();
+    assert_eq!((&now["up"], &now["ready"]), (&true.into(), &false.into()));
+    degraded(&checkout.run(&["status"]));
+    Proc::of(child.id()).unwrap().signal(Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(checkout.living(), []);
 }
 

@@ -7,12 +7,12 @@ use super::{failure, table};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::ui::{Ui, as_typed};
+use crate::ui::{Paint, Ui, as_typed};
 
 /// Show what runs, and where
 ///
 /// With --output json every replica has its addresses, its process and how it does. Ends with 0 also when nothing
-/// runs: `up` says so.
+/// runs or not everything is ready: `up` and `ready` say so.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {}
 
@@ -26,8 +26,9 @@ struct Answer<'a> {
     silent: Vec<String>,
     /// How `postgres` and the parts do, each asked now.
     health: Healths,
+    /// Its `ready` says how it is now: whether every replica of every service is ready and answers.
     #[serde(flatten)]
-    record: Option<&'a Record>,
+    record: Option<Record>,
 }
 
 pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
@@ -42,13 +43,16 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
     let mut lines = Vec::new();
     match &record {
         Some(record) if up => {
-            let state = if record.ready { paint.good("up") } else { paint.warning("starting") };
             lines.push(format!(
-                "{} is {state}  {}",
+                "{} is {}  {}",
                 paint.strong(stack.name()),
+                summary(record, paint),
                 paint.faint(stack.path("").display())
             ));
             lines.extend(table::rows(record, &health, paint));
+            if record.is_degraded() {
+                lines.extend(record.not_ready().iter().map(|service| next_step(service)));
+            }
             lines.extend(silent.iter().map(|name| format!("{} {name} does not answer", paint.warning("!"))));
         }
         Some(record) => {
@@ -58,16 +62,36 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context, ui: &mut Ui) -> R
         }
         None => lines.push(format!("{} is not up; `shopctl dev up` starts it", stack.name())),
     }
+    let ready = up && silent.is_empty() && record.as_ref().is_some_and(is_ready);
     let answer = Answer {
         up,
         name: stack.name(),
         folder: stack.folder().path(),
         silent,
         health,
-        record: record.as_ref(),
+        record: record.map(|record| Record { ready, ..record }),
     };
     ui.data(&answer, as_typed(&lines.join("\n")))?;
     Ok(Exit::Done)
+}
+
+/// How the stack does, in a word or with the names of the services that keep it from being up.
+fn summary(record: &Record, paint: Paint) -> String {
+    match record.is_degraded() {
+        true => format!("{}: not ready: {}", paint.bad("degraded"), record.not_ready().join(", ")),
+        false if is_ready(record) => paint.good("up"),
+        false => paint.warning("starting"),
+    }
+}
+
+/// Before its services are started a stack has none that could be ready.
+fn is_ready(record: &Record) -> bool {
+    record.not_ready().is_empty() && (record.ready || !record.services.is_empty())
+}
+
+/// What to do about a service that does not come back by itself.
+pub(super) fn next_step(service: &str) -> String {
+    format!("read `shopctl dev logs {service}`, mend it, then `shopctl dev down` and `shopctl dev up` again")
 }
 
 /// A line for each process that lives on: services and parts, then the database server.

@@ -172,10 +172,16 @@ impl View {
                     task.done(&replica.url);
                 }
             }
-            ReplicaState::GivenUp | ReplicaState::Refused => match self.tasks.remove(&name) {
-                Some(task) => task.failed(format!("{}: {text}", state.word())),
-                None => self.ui.warn(format!("{name} {}: {text}", state.word())),
-            },
+            ReplicaState::GivenUp | ReplicaState::Refused => {
+                match self.tasks.remove(&name) {
+                    Some(task) => task.failed(format!("{}: {text}", state.word())),
+                    None => self.ui.warn(format!("{name} {}: {text}", state.word())),
+                }
+                // Before the stack was up, it is said once for all services.
+                if self.record.is_some() {
+                    self.ui.hint(super::status::next_step(service));
+                }
+            }
             ReplicaState::BackingOff | ReplicaState::Stopping | ReplicaState::Stopped => {}
         }
     }
