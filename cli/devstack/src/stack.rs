@@ -98,6 +98,14 @@ impl Stack {
         Ok(self.state.try_lock(LOCK)?.is_none())
     }
 
+    /// Says who has the stack, if somebody has.
+    ///
+    /// # Errors
+    /// [`Trouble::Held`] when a supervisor has it.
+    pub fn refuse_held(&self) -> Result<()> {
+        self.hold().map(drop)
+    }
+
     /// Takes the stack, or says who has it.
     pub(crate) fn hold(&self) -> Result<Lock> {
         if let Some(lock) = self.state.try_lock(LOCK)? {

@@ -154,6 +154,24 @@ fn a_stack_in_the_background_is_found_again_after_its_supervisor_was_killed() {
 }
 
 #[test]
+fn of_two_that_start_it_at_once_one_does_and_the_other_says_so() {
+    let checkout = Checkout::new();
+    let up = || checkout.run(&["up", "--detach"]);
+    let mut ran = std::thread::scope(|scope| [scope.spawn(up), scope.spawn(up)].map(|up| up.join().unwrap()));
+    ran.sort_by_key(|ran| ran.code);
+    let [first, second] = &ran;
+    assert_eq!((first.code, second.code), (0, 6), "{ran:?}");
+    assert!(first.stderr.contains("is up"), "{}", first.stderr);
+    assert!(second.stderr.contains("another `up` of the stack"), "{}", second.stderr);
+    let events = std::fs::read_to_string(checkout.world.path("state/supervisor.ndjson")).unwrap();
+    let third = up();
+    assert!(third.code == 6 && third.stderr.contains("is already up"), "{}", third.stderr);
+    let after = std::fs::read_to_string(checkout.world.path("state/supervisor.ndjson")).unwrap();
+    assert!(after.starts_with(&events), "what the supervisor wrote stays");
+    assert_eq!(checkout.run(&["down"]).code, 0);
+}
+
+#[test]
 fn a_signal_ends_it_with_the_code_of_the_signal_and_leaves_nothing() {
     let checkout = Checkout::new();
     let ready = r#"{"event":"ready""#;

@@ -19,6 +19,8 @@ use crate::ui::Ui;
 
 /// Set for the process in the background, to the process that waits for it.
 const HERE: &str = "SHOPCTL_DEV_BACKGROUND";
+/// Held by whoever waits for a background process.
+const LOCK: &str = "detach.lock";
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether this is the process in the background.
@@ -71,6 +73,14 @@ fn path(stack: &Stack) -> PathBuf {
 
 /// Starts the background process and returns when it is ready. Interrupted before that, it is ended again.
 pub(super) async fn start(stack: &Stack, ui: &mut Ui) -> Result<Exit, CommandError> {
+    // Two at once would read each other's events, since both wait at one file.
+    let lock = stack.folder().try_lock(LOCK).or_exit(Exit::Unexpected, "the stack cannot be locked")?;
+    let Some(_lock) = lock else {
+        let text = format!("another `up` of the stack {} is at work", stack.name());
+        return Err(CommandError::new(Exit::LockBusy, text).hint("look with `shopctl dev status`"));
+    };
+    // Before the file is emptied: a supervisor that runs writes into it.
+    stack.refuse_held().map_err(super::failure::of)?;
     let file = File::create(path(stack)).or_exit(Exit::Unexpected, "the file of events cannot be made")?;
     drop(file);
     let mut child = spawn(stack).or_exit(Exit::Unexpected, "the supervisor cannot be started")?;
