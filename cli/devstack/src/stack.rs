@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -10,6 +11,9 @@ use crate::state::{Lock, StateDir, read_or_create};
 use crate::trouble::{Result, Trouble, at};
 
 const LOCK: &str = "lock";
+/// How often, and after how long, a lock that nobody has written down is tried again.
+const LOOKS: u32 = 10;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 const RECORD: &str = "running.json";
 
 /// The platform of one checkout on this machine: its name, its marker and its folder.
@@ -108,11 +112,18 @@ impl Stack {
 
     /// Takes the stack, or says who has it.
     pub(crate) fn hold(&self) -> Result<Lock> {
-        if let Some(lock) = self.state.try_lock(LOCK)? {
-            return Ok(lock);
+        let holder = || self.record().ok().flatten().filter(|record| record.supervisor.is_alive());
+        for _ in 0..LOOKS {
+            if let Some(lock) = self.state.try_lock(LOCK)? {
+                return Ok(lock);
+            }
+            if holder().is_some() {
+                break;
+            }
+            // Whoever only asks whether it is held has it for a moment.
+            std::thread::sleep(LOOK_EVERY);
         }
-        let record = self.record().ok().flatten();
-        let holder = record.filter(|record| record.supervisor.is_alive());
+        let holder = holder();
         Err(Trouble::Held {
             stack: self.name.clone(),
             holder: holder.map(|record| Box::new((record.supervisor.pid, record.since, record.command))),
@@ -170,5 +181,15 @@ mod tests {
         drop(lock);
         assert!(!stack.is_held().unwrap());
         assert_eq!(stack.id(), Stack::open(folder.path(), Some(folder.path().join("state"))).unwrap().id());
+    }
+
+    #[test]
+    fn who_only_asks_keeps_nobody_from_taking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = Stack::open(folder.path(), Some(folder.path().join("state"))).unwrap();
+        let asked = stack.state.try_lock(LOCK).unwrap();
+        let answer = std::thread::spawn(move || drop(asked));
+        stack.hold().unwrap();
+        answer.join().unwrap();
     }
 }
