@@ -17,7 +17,12 @@ const ACCOUNTS: &str = "accounts.json";
 pub async fn seed(stack: &Stack, events: &Events) -> Result<Vec<String>> {
     let not_up = || Trouble::NotUp(stack.name().to_owned());
     let record = stack.record()?.filter(|_| stack.is_held().unwrap_or(false)).ok_or_else(not_up)?;
-    let server = record.postgres.as_ref().ok_or_else(not_up)?;
+    let starting = || Trouble::NothingToSeed(stack.name().to_owned());
+    // They are written down once they are built and migrated.
+    if record.services.is_empty() {
+        return Err(starting());
+    }
+    let server = record.postgres.as_ref().ok_or_else(starting)?;
     let server = Server::running(stack, server).await?.ok_or_else(not_up)?;
     let mut seeded = Vec::new();
     for service in record.services {

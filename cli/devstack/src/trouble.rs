@@ -20,6 +20,9 @@ pub enum Trouble {
     /// Nothing of the stack runs, and the command needs it.
     #[error("the stack {0} is not up")]
     NotUp(String),
+    /// The stack is on its way: its services are not built or not migrated yet.
+    #[error("nothing of the stack {0} is ready to be seeded yet")]
+    NothingToSeed(String),
     /// A port that shop.toml gives is in use.
     #[error("port {port} ({what}) is taken{}", by(.holder.as_ref()))]
     PortTaken { what: String, port: u16, holder: Option<String> },
@@ -88,6 +91,9 @@ impl Trouble {
         Some(match self {
             Self::Held { .. } => "look with `shopctl dev status`, stop it with `shopctl dev down`".into(),
             Self::NotUp(_) => "start it with `shopctl dev up`".into(),
+            Self::NothingToSeed(_) => {
+                "wait until `shopctl dev status` names its services, then run it again".into()
+            }
             Self::PortTaken { .. } => "end that process, or let free ports be chosen with --ports auto".into(),
             Self::NoSuchService { .. } => "give --replicas one of these names, as in --replicas name=2".into(),
             Self::NoPostgres { .. } => {

@@ -1,7 +1,9 @@
 //! The stack's own folder: what is not there, what is broken, where its logs are.
+use shop_devstack::events::Event;
 use shop_devstack::{Down, Logs, Stack, Trouble};
 
 use crate::bench::{Bench, service};
+use crate::data::nobody_listens;
 
 fn stack(dir: &tempfile::TempDir) -> Stack {
     Stack::open(dir.path(), Some(dir.path().join("state"))).unwrap()
@@ -59,5 +61,17 @@ async fn broken_accounts_are_named_with_the_next_step() {
     assert!(matches!(trouble, Trouble::Broken { .. }), "{trouble}");
     assert!(trouble.to_string().contains(&file.display().to_string()), "{trouble}");
     assert!(trouble.next().unwrap().contains("shopctl dev seed"));
+    assert_eq!(bench.living(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_is_being_built_has_nothing_to_seed() {
+    let bench = Bench::new(&["tiny"]);
+    let mut running = bench.up(bench.options(vec![service("tiny", &[], true)]));
+    running.until(|event| matches!(event, Event::Step { step, .. } if step == "build").then_some(())).await;
+    let trouble = shop_devstack::seed(&bench.stack, &nobody_listens()).await.unwrap_err();
+    assert!(matches!(trouble, Trouble::NothingToSeed(_)), "{trouble}");
+    assert!(trouble.next().unwrap().contains("shopctl dev status"));
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
     assert_eq!(bench.living(), []);
 }

@@ -21,6 +21,7 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         Trouble::Interrupted => Exit::Interrupted,
         Trouble::Io(_) => Exit::Unexpected,
         Trouble::NotUp(_)
+        | Trouble::NothingToSeed(_)
         | Trouble::PortTaken { .. }
         | Trouble::Environment(_)
         | Trouble::NoPostgres { .. }

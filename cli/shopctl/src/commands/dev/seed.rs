@@ -27,7 +27,10 @@ pub(crate) async fn run(_args: &SeedArgs, context: &Context, ui: &mut Ui) -> Res
     let engine = |events: Events| async move { shop_devstack::seed(&stack, &events).await };
     let services =
         super::watch(engine, &Stop::default(), |event| view.show(event)).await?.map_err(failure::of)?;
-    let text = format!("seeded {}", services.join(", "));
+    let text = match services.as_slice() {
+        [] => "no service has a database to seed".to_owned(),
+        names => format!("seeded {}", names.join(", ")),
+    };
     ui.data(&Answer { services }, text)?;
     Ok(Exit::Done)
 }
