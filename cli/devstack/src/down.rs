@@ -20,6 +20,11 @@ use crate::trouble::{Result, Trouble};
 /// A supervisor ends its services one after the other, each within its own grace.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What a supervisor in the background prints, in the stack's folder.
+pub const SUPERVISOR_LOG: &str = "supervisor.log";
+/// What a supervisor in the background tells, a line of JSON each, in the stack's folder.
+pub const EVENTS: &str = "supervisor.ndjson";
+
 /// What `down` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Down {
@@ -54,9 +59,10 @@ pub async fn down(stack: &Stack) -> Result<Down> {
     })
 }
 
-/// Drops the databases and roles that dev made for this stack, and forgets its mails, logs, keys and passwords.
-/// Answers the names of the databases. A stack that is up is refused. Where data cannot be dropped, nothing is forgotten
-/// that it may need.
+/// Drops the databases and roles that dev made for this stack, and forgets its mails, logs, keys and the passwords of
+/// its services. Answers the names of the databases. A stack that is up is refused. Where data cannot be dropped, nothing
+/// is forgotten that it may need. The database server in the folder stays with its own password: others may have put
+/// data there.
 pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<Vec<String>> {
     asked.check()?;
     let _lock = stack.hold()?;
@@ -72,7 +78,10 @@ pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result
     for folder in ["mail", "logs", "secrets", "services", "parts", "redis"] {
         absent_is_fine(fs::remove_dir_all(stack.path(folder)))?;
     }
-    for file in ["accounts.json", known_servers::FILE, "docker.json"] {
+    let own_log = |folder| format!("{folder}/postgres.log");
+    let logs = [own_log(server::LOCAL), own_log(server::DOWNLOADED), SUPERVISOR_LOG.into(), EVENTS.into()];
+    let files = ["accounts.json", known_servers::FILE, "docker.json"].map(str::to_owned);
+    for file in files.iter().chain(&logs) {
         stack.folder().remove(file)?;
     }
     Ok(dropped)

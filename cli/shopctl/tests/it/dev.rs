@@ -168,6 +168,17 @@ fn of_two_that_start_it_at_once_one_does_and_the_other_says_so() {
     assert!(third.code == 6 && third.stderr.contains("is already up"), "{}", third.stderr);
     let after = std::fs::read_to_string(checkout.world.path("state/supervisor.ndjson")).unwrap();
     assert!(after.starts_with(&events), "what the supervisor wrote stays");
+
+    // Off a terminal the question itself would be the mistake.
+    let reset = checkout.run(&["reset"]);
+    assert!(reset.code == 6 && reset.stderr.contains("is already up"), "{}", reset.stderr);
+    assert_eq!(checkout.run(&["down"]).code, 0);
+    assert_eq!(checkout.run(&["reset", "--yes"]).code, 0);
+    for file in ["supervisor.log", "supervisor.ndjson", "postgres/postgres.log", "logs"] {
+        assert!(!checkout.world.path("state").join(file).exists(), "{file} is gone");
+    }
+    // The data of the server stays, and is of no use without its password.
+    assert_eq!(checkout.run(&["up", "--detach"]).code, 0);
     assert_eq!(checkout.run(&["down"]).code, 0);
 }
 

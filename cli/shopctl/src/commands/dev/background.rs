@@ -68,7 +68,7 @@ impl Log {
 }
 
 fn path(stack: &Stack) -> PathBuf {
-    stack.path("supervisor.ndjson")
+    stack.path(shop_devstack::EVENTS)
 }
 
 /// Starts the background process and returns when it is ready. Interrupted before that, it is ended again.
@@ -97,7 +97,7 @@ pub(super) async fn start(stack: &Stack, ui: &mut Ui) -> Result<Exit, CommandErr
 }
 
 fn spawn(stack: &Stack) -> std::io::Result<Child> {
-    let output = File::create(stack.path("supervisor.log"))?;
+    let output = File::create(stack.path(shop_devstack::SUPERVISOR_LOG))?;
     Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .env(HERE, std::process::id().to_string())
@@ -133,7 +133,7 @@ async fn wait(stack: &Stack, child: &mut Child, view: &mut View) -> Result<Exit,
             }
         }
         if let Some(status) = ended {
-            let said = std::fs::read_to_string(stack.path("supervisor.log")).unwrap_or_default();
+            let said = std::fs::read_to_string(stack.path(shop_devstack::SUPERVISOR_LOG)).unwrap_or_default();
             let exit = Exit::of(status.code()).unwrap_or(Exit::Unexpected);
             return Err(CommandError::new(
                 exit,

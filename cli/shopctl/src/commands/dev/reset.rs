@@ -13,7 +13,8 @@ use crate::ui::Ui;
 
 /// Drop the stack's databases, mails, logs, keys and passwords
 ///
-/// Only databases and roles that carry dev's marker for this very stack are dropped; others on the same server stay.
+/// Only databases and roles that carry dev's marker for this very stack are dropped; others on the same server stay, and
+/// so do a server in the stack's folder and the password of that server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResetArgs {
     /// Do not ask
@@ -23,6 +24,9 @@ pub(crate) struct ResetArgs {
     server: ServerArgs,
 }
 
+/// A database server in the folder keeps its own password, which its data needs.
+const GONE: &str = "its mails, logs and keys are gone, and the passwords of its services";
+
 #[derive(Serialize)]
 struct Answer {
     databases: Vec<String>,
@@ -31,6 +35,8 @@ struct Answer {
 pub(crate) async fn run(args: &ResetArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let stack = super::stack(context)?;
     let spec = args.server.spec(context, ui)?;
+    // Before the question: the engine would refuse a yes.
+    stack.refuse_held().map_err(failure::of)?;
     let question = format!("drop the databases, mails and logs of {}?", stack.name());
     if !args.yes && !ui.confirm(&question, "--yes")? {
         ui.status("nothing was dropped");
@@ -41,8 +47,8 @@ pub(crate) async fn run(args: &ResetArgs, context: &Context, ui: &mut Ui) -> Res
     let databases =
         super::watch(engine, &Stop::default(), |event| view.show(event)).await?.map_err(failure::of)?;
     let text = match databases.as_slice() {
-        [] => "there was no database of this stack; its mails, logs, keys and passwords are gone".to_owned(),
-        names => format!("dropped {}; mails, logs, keys and passwords are gone", names.join(", ")),
+        [] => format!("there was no database of this stack; {GONE}"),
+        names => format!("dropped {}; {GONE}", names.join(", ")),
     };
     ui.data(&Answer { databases }, text)?;
     Ok(Exit::Done)
