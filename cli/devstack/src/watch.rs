@@ -1,5 +1,5 @@
-//! `--watch`: on a change in a service's crate, or in a workspace crate it depends on, builds it anew and starts the
-//! new executable. A build that fails leaves the old one running. Knows nothing of processes.
+//! `--watch`: on a change in a service's crate, in a workspace crate it depends on, or in the workspace's own manifest
+//! and lock file, builds it anew and starts the new executable. A build that fails leaves the old one running. Knows nothing of processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,15 @@ pub(crate) struct Watch {
     _watcher: RecommendedWatcher,
     /// The longest folder that holds a changed file decides.
     folders: BTreeMap<PathBuf, BTreeSet<String>>,
+    workspace: Workspace,
+}
+
+/// The workspace's own files, from which every package is built: profiles and dependencies stand there.
+#[derive(Debug)]
+struct Workspace {
+    /// As they were when they were last looked at; `None` while there is none.
+    files: BTreeMap<PathBuf, Option<Vec<u8>>>,
+    packages: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +87,11 @@ impl Watch {
         for folder in folders.keys() {
             watcher.watch(folder, RecursiveMode::Recursive).map_err(|error| unwatchable(&error))?;
         }
-        Ok(Self { build, changes, _watcher: watcher, folders })
+        let workspace = Workspace::new(stack.root(), &folders);
+        if !workspace.files.is_empty() {
+            watcher.watch(stack.root(), RecursiveMode::NonRecursive).map_err(|error| unwatchable(&error))?;
+        }
+        Ok(Self { build, changes, _watcher: watcher, folders, workspace })
     }
 
     /// Builds and restarts until it is dropped.
@@ -111,7 +124,8 @@ impl Watch {
                 continue;
             }
             for path in event.paths {
-                if let Some(concerned) = concerned(&self.folders, &path) {
+                let concerned = concerned(&self.folders, &path).or_else(|| self.workspace.concerned(&path));
+                if let Some(concerned) = concerned {
                     packages.extend(concerned.iter().cloned());
                     paths.push(path);
                 }
@@ -148,6 +162,27 @@ impl Watch {
             }
             fleet.replace(&planned.spec.name, ready.program(planned));
         }
+    }
+}
+
+impl Workspace {
+    /// Those of the folder `root`; none where it is a crate itself, which is watched as such.
+    fn new(root: &Path, folders: &BTreeMap<PathBuf, BTreeSet<String>>) -> Self {
+        let names = ["Cargo.toml", "Cargo.lock"].iter().filter(|_| !folders.contains_key(root));
+        let files = names.map(|name| root.join(name)).map(|file| {
+            let text = std::fs::read(&file).ok();
+            (file, text)
+        });
+        Self { files: files.collect(), packages: folders.values().flatten().cloned().collect() }
+    }
+
+    /// Every package where the file has another text than before. Cargo may write its lock file in each build, and it
+    /// makes the first one itself: neither is a change.
+    fn concerned(&mut self, path: &Path) -> Option<&BTreeSet<String>> {
+        let known = self.files.get_mut(path)?;
+        let now = std::fs::read(path).ok()?;
+        let before = known.replace(now);
+        before.is_some_and(|before| Some(&before) != known.as_ref()).then_some(&self.packages)
     }
 }
 
@@ -234,6 +269,26 @@ mod tests {
         };
         assert_eq!([of("a"), of("b"), of("kit"), of("api")], ["a", "b", "a b", "a b"]);
         assert_eq!([of("tests"), of("tool")], ["", ""]);
+    }
+
+    #[test]
+    fn a_new_text_of_the_workspace_concerns_all_and_the_lock_file_that_cargo_makes_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let [manifest, lock] = ["Cargo.toml", "Cargo.lock"].map(|name| folder.path().join(name));
+        std::fs::write(&manifest, "[workspace]").unwrap();
+        let packages = ["a", "b"].map(str::to_owned);
+        let folders = packages.iter().map(|name| (folder.path().join(name), BTreeSet::from([name.clone()])));
+        let mut workspace = Workspace::new(folder.path(), &folders.collect());
+        std::fs::write(&lock, "version = 4").unwrap();
+        assert_eq!([&manifest, &lock].map(|file| workspace.concerned(file).is_some()), [false, false]);
+        std::fs::write(&manifest, "[workspace]\n[profile.dev]").unwrap();
+        std::fs::write(&lock, "version = 4\n").unwrap();
+        let all = BTreeSet::from(packages);
+        assert_eq!(
+            [manifest, lock].map(|file| workspace.concerned(&file).cloned()),
+            [Some(all.clone()), Some(all)]
+        );
+        assert!(workspace.concerned(&folder.path().join("README.md")).is_none());
     }
 
     #[test]

@@ -62,3 +62,26 @@ async fn a_change_before_the_stack_is_up_is_not_missed() {
     .await;
     assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_profile_of_the_workspace_restarts_every_service() {
+    let bench = Bench::new(&["tiny", "other"]);
+    let mut options = bench.options(vec![service("tiny", &[], false), service("other", &[], false)]);
+    options.watch = true;
+    let (running, record) = bench.ready(options).await;
+    let manifest = bench.file("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("{text}[profile.dev]\nopt-level = 1\n")).unwrap();
+    for service in &record.services {
+        let replica = &service.replicas[0];
+        let before = replica.proc.unwrap().pid.to_string();
+        eventually("another process answers", async || {
+            get(&replica.url, "/")
+                .await
+                .is_some_and(|answer| !answer.is_empty() && !answer.ends_with(&before))
+        })
+        .await;
+    }
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    assert_eq!(bench.living(), []);
+}
