@@ -4,6 +4,7 @@
 
 mod client;
 mod database;
+mod issuer;
 mod process;
 mod sweep;
 mod template;
@@ -15,6 +16,7 @@ pub use shop_testbed::{PrivatePostgres, Server, mailbox, postgres, redis, tier};
 
 pub use self::client::{Answer, Client, Request};
 pub use self::database::TestDb;
+pub use self::issuer::{Admin, As, Customer, HasRole, Issuer, Service, Support, Token};
 pub use self::process::{Ended, ServiceProcess, ServiceProgram};
 pub use self::tool::tool;
 pub use self::until::{until, until_some};

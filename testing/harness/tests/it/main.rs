@@ -3,4 +3,5 @@
 
 mod client;
 mod database;
+mod issuer;
 mod process;
