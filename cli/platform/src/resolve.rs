@@ -168,10 +168,10 @@ impl Need<'_> {
     }
 }
 
-/// Values for those that are missing, so that the laws can speak of all the others in the same run: either they
-/// break no law, or the law passes over values that stand in no file. They never leave the crate, since a missing
-/// value is a problem and a file with a problem gives no platform.
 mod stand_in {
+    //! Values for those that are missing, so that the laws can speak of all the others in the same run: either they
+    //! break no law, or the law passes over values that stand in no file. They must not leave the crate, and cannot:
+    //! a missing value is a problem, and a file with a problem gives no platform.
     use super::Missing;
     use crate::located::Located;
     use crate::settings::{CpuRange, MemoryRange, Objectives, Replicas, Shutdown};

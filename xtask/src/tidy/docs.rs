@@ -1,17 +1,50 @@
-//! Every module says at its top what it is for: the file opens with `//!`.
+//! Every module says at its top what it is for: a file, and a module written within one, opens with `//!`.
 //! Must not judge what it says.
+use syn::visit::{self, Visit};
+
 use super::Finding;
 use super::source::{RustFile, Tree};
 
+const MESSAGE: &str = "open the module with `//!`: what it is for and what it must not do";
+
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    tree.rust.iter().filter_map(finding).collect()
+    tree.rust.iter().flat_map(findings).collect()
 }
 
-fn finding(file: &RustFile) -> Option<Finding> {
+fn findings(file: &RustFile) -> Vec<Finding> {
+    let mut visitor = Modules { path: &file.path, found: Vec::new() };
     let first = file.text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    (!first.starts_with("//!")).then(|| {
-        Finding::new("docs", &file.path, "open the module with `//!`: what it is for and what it must not do")
-    })
+    if !first.starts_with("//!") {
+        visitor.found.push(Finding::new("docs", &file.path, MESSAGE));
+    }
+    visitor.visit_file(&file.syntax);
+    visitor.found
+}
+
+struct Modules<'a> {
+    path: &'a str,
+    found: Vec<Finding>,
+}
+
+impl<'ast> Visit<'ast> for Modules<'_> {
+    fn visit_item_mod(&mut self, node: &'ast syn::ItemMod) {
+        let inner = |one: &syn::Attribute| {
+            matches!(one.style, syn::AttrStyle::Inner(_)) && one.path().is_ident("doc")
+        };
+        if node.content.is_some() && !is_tests(node) && !node.attrs.iter().any(inner) {
+            let line = node.ident.span().start().line;
+            self.found.push(Finding::new("docs", format!("{}:{line}", self.path), MESSAGE));
+        }
+        visit::visit_item_mod(self, node);
+    }
+}
+
+/// `#[cfg(test)] mod tests`, whose purpose everybody knows.
+fn is_tests(node: &syn::ItemMod) -> bool {
+    let cfg_test = |one: &syn::Attribute| {
+        one.path().is_ident("cfg") && one.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+    };
+    node.ident == "tests" && node.attrs.iter().any(cfg_test)
 }
 
 #[cfg(test)]
@@ -20,11 +53,16 @@ mod tests {
 
     #[test]
     fn a_module_without_a_document_is_found() {
-        let bare = RustFile::parse("a.rs", "use std::fmt;\n//! late\n");
-        assert!(bare.is_err() || finding(&bare.expect("parses")).is_some());
-        let bare = RustFile::parse("a.rs", "use std::fmt;\n").expect("parses");
-        assert!(finding(&bare).is_some());
-        let good = RustFile::parse("a.rs", "\n//! For a.\nuse std::fmt;\n").expect("parses");
-        assert!(finding(&good).is_none());
+        let places = |text: &str| -> Vec<String> {
+            let file = RustFile::parse("a.rs", text).expect("parses");
+            findings(&file).into_iter().map(|one| one.place).collect()
+        };
+        assert!(RustFile::parse("a.rs", "use std::fmt;\n//! late\n").is_err());
+        assert_eq!(places("use std::fmt;\n"), ["a.rs"]);
+        assert!(places("\n//! For a.\nuse std::fmt;\n").is_empty());
+        assert_eq!(places("//! A.\n/// Outside.\nmod inner {\n}\n"), ["a.rs:3"]);
+        assert_eq!(places("//! A.\nmod tests {}\n"), ["a.rs:2"]);
+        assert_eq!(places("//! A.\nmod b {\n    //! B.\n    mod c {}\n}\n"), ["a.rs:4"]);
+        assert!(places("//! A.\nmod other;\n#[cfg(test)]\nmod tests {}\n").is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! Small things stay readable: a file has at most 400 lines, a function body at most 60.
 //! Must not count differently for tests: a long test is as hard to read as any other code.
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
@@ -77,6 +78,38 @@ impl Functions {
             lines,
         });
     }
+
+    /// Functions in what a macro is given, which the parser leaves as tokens: `fn name … { … }`.
+    fn add_tokens(&mut self, tokens: TokenStream) {
+        let mut name = None;
+        let mut after_fn = false;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) if ident == "fn" => after_fn = true,
+                TokenTree::Ident(ident) if after_fn => {
+                    name = Some(ident);
+                    after_fn = false;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ';' => name = None,
+                TokenTree::Group(group) => {
+                    after_fn = false; // the type `fn(…)`
+                    if group.delimiter() == Delimiter::Brace
+                        && let Some(name) = name.take()
+                    {
+                        let (open, close) = (group.span_open().start().line, group.span_close().start().line);
+                        let lines = (close - open).saturating_sub(1);
+                        self.0.push(Function {
+                            name: name.to_string(),
+                            line: name.span().start().line,
+                            lines,
+                        });
+                    }
+                    self.add_tokens(group.stream());
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 impl<'ast> Visit<'ast> for Functions {
@@ -96,6 +129,10 @@ impl<'ast> Visit<'ast> for Functions {
         }
         visit::visit_trait_item_fn(self, node);
     }
+
+    fn visit_macro(&mut self, node: &'ast syn::Macro) {
+        self.add_tokens(node.tokens.clone());
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +150,16 @@ mod tests {
         let found = findings(&file_with_body(61));
         assert_eq!(found.len(), 1);
         assert!(found[0].message.contains("`long` has 61 lines"));
+    }
+
+    #[test]
+    fn a_long_function_within_a_macro_is_found() {
+        let text = format!(
+            "//! A.\nmacro_rules! m {{\n    ($n:ident) => {{\n        fn $n(f: fn(u8)) -> u8 {{\n{}        }}\n    }};\n}}\n",
+            "            x();\n".repeat(61)
+        );
+        let found = findings(&RustFile::parse("a.rs", &text).expect("parses"));
+        assert_eq!(found.iter().map(|one| one.place.as_str()).collect::<Vec<_>>(), ["a.rs:4"]);
     }
 
     #[test]
