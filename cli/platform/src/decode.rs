@@ -33,7 +33,11 @@ impl Node<'_> {
             DeValue::Table(_) => "a table",
         };
         let message = format!("`{}` is {found}, not {expected}", self.path);
-        problems.add(Problem::new("wrong-type", self.span(), message).label(format!("expected {expected}")));
+        problems.add(
+            Problem::new("wrong-type", self.span(), message)
+                .label(format!("expected {expected}"))
+                .hint(format!("write {expected}")),
+        );
     }
 
     fn origin(&self, problems: &Collector) -> Origin {
@@ -106,7 +110,11 @@ impl FromToml for u32 {
         if parsed.is_none() {
             let message = format!("`{}` cannot be {value}", node.path);
             let problem = Problem::new("bad-value", node.span(), message);
-            problems.add(problem.label(format!("expected 0 to {}", Self::MAX)));
+            problems.add(
+                problem
+                    .label(format!("expected 0 to {}", Self::MAX))
+                    .hint("write a number within that range"),
+            );
         }
         parsed
     }

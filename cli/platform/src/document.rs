@@ -53,7 +53,8 @@ impl Document {
         let (root, errors) = DeTable::parse_recoverable(&text);
         for error in &errors {
             let span = error.span().unwrap_or(0..0);
-            problems.add(Problem::new("syntax", span, format!("this is not TOML: {}", error.message())));
+            let problem = Problem::new("syntax", span, format!("this is not TOML: {}", error.message()));
+            problems.add(problem.hint(syntax_hint(error.message())));
         }
         if !errors.is_empty() {
             return None; // what was recovered is guesswork: its mistakes would be noise
@@ -95,6 +96,15 @@ impl Document {
                 problems.add(Problem::new("unknown-environment", layer.span.clone(), message).hint(hint));
             }
         }
+    }
+}
+
+/// What to do about a mistake that the parser of TOML tells.
+fn syntax_hint(message: &str) -> &'static str {
+    if message.contains("duplicate key") {
+        "keep one of the two: a key stands once in a table, and a table once in the file"
+    } else {
+        "write `key = value` with text in \"quotes\", and tables as [name]; all else is checked once this is mended"
     }
 }
 

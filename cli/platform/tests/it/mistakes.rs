@@ -93,3 +93,18 @@ fn laws_speak_of_what_could_be_read_beside_what_could_not() {
         assert_eq!(codes, ["SHOP-L001", "SHOP-L016", code], "{to:?}");
     }
 }
+
+#[test]
+fn a_wrong_type_and_a_syntax_mistake_have_a_hint() {
+    let texts = [
+        fixture_with("target_cpu = \"60%\"", "target_cpu = 60"),
+        fixture_with("cpu = { request = \"100m\"", "cpu = { request = 2"),
+        fixture_with("schema = 1", "schema = 1\nschema = 1"),
+        fixture_with("schema = 1", "schema = "),
+    ];
+    for text in texts {
+        let problems = problems_of(&text);
+        let bare: Vec<_> = problems.iter().filter(|problem| problem.hint.is_none()).collect();
+        assert!(bare.is_empty(), "{bare:?}");
+    }
+}
