@@ -1,12 +1,12 @@
 //! Laws about how services fit together: dependencies, ports, databases, hosts, variables.
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Display;
 use std::hash::Hash;
 use std::ops::Range;
 
 use super::{Findings, everywhere};
 use crate::problem::did_you_mean;
-use crate::resolved::{Resolved, Service};
+use crate::resolved::Resolved;
 use crate::types::ServiceName;
 
 pub(super) fn dependencies_exist(environments: &[Resolved], found: &mut Findings<'_>) {
@@ -25,12 +25,17 @@ pub(super) fn dependencies_exist(environments: &[Resolved], found: &mut Findings
 
 pub(super) fn dependencies_have_no_cycle(environments: &[Resolved], found: &mut Findings<'_>) {
     for (environment, service) in everywhere(environments) {
-        let mut path = vec![service.name.clone()];
-        // Each circle is told once, by its first name in the alphabet.
-        if leads_back(environment, service, &mut path, &mut HashSet::new())
-            && path.iter().min() == Some(&service.name)
-        {
-            let names: Vec<&str> = path.iter().map(ServiceName::as_str).collect();
+        // Every edge that lies on a circle is told with a shortest one, so that no circle of a knot stays unsaid.
+        // Circles of the same services are told once, by their first name in the alphabet.
+        let mut told = HashSet::new();
+        for next in &service.depends_on.value {
+            let Some(circle) = circle_through(environment, &service.name, next) else { continue };
+            let edge_is_told_elsewhere =
+                circle.iter().min() != Some(&&service.name) && is_told_from_its_first(environment, &circle);
+            if edge_is_told_elsewhere || !told.insert(circle.clone()) {
+                continue;
+            }
+            let names: Vec<&str> = circle.iter().chain(circle.first()).map(|name| name.as_str()).collect();
             let message = format!("services depend on each other in a circle: {}", names.join(" → "));
             let hint = "take one edge away; events carry what must flow back".to_owned();
             found.broken(service.depends_on.span(), message, "a circle", hint);
@@ -38,27 +43,44 @@ pub(super) fn dependencies_have_no_cycle(environments: &[Resolved], found: &mut 
     }
 }
 
-/// Whether the edges from `at` lead back to the first service of `path`; if so `path` is the circle.
-fn leads_back<'a>(
+/// Whether the same circle is what its first service in the alphabet is told of.
+fn is_told_from_its_first(environment: &Resolved, circle: &[&ServiceName]) -> bool {
+    let Some(first) = (0..circle.len()).min_by_key(|at| circle[*at]) else { return false };
+    let turned: Vec<&ServiceName> = circle[first..].iter().chain(&circle[..first]).copied().collect();
+    let next = turned.get(1).unwrap_or(&turned[0]);
+    circle_through(environment, turned[0], next).as_ref() == Some(&turned)
+}
+
+/// A shortest circle that begins with this edge.
+fn circle_through<'a>(
     environment: &'a Resolved,
-    at: &'a Service,
-    path: &mut Vec<ServiceName>,
-    seen: &mut HashSet<&'a ServiceName>,
-) -> bool {
-    for next in &at.depends_on.value {
-        path.push(next.clone());
-        if *next == path[0] {
-            return true;
-        }
-        if let Some(service) = environment.services.get(next)
-            && seen.insert(next)
-            && leads_back(environment, service, path, seen)
-        {
-            return true;
-        }
-        path.pop();
+    from: &'a ServiceName,
+    next: &'a ServiceName,
+) -> Option<Vec<&'a ServiceName>> {
+    if from == next {
+        return Some(vec![from]);
     }
-    false
+    let mut came_from = HashMap::from([(next, from)]);
+    let mut to_see = VecDeque::from([next]);
+    while let Some(at) = to_see.pop_front() {
+        for reached in environment.services.get(at).into_iter().flat_map(|service| &service.depends_on.value)
+        {
+            if reached == from {
+                let mut back: Vec<_> = std::iter::successors(Some(at), |one| {
+                    came_from.get(one).copied().filter(|one| *one != from)
+                })
+                .collect();
+                back.push(from);
+                back.reverse();
+                return Some(back);
+            }
+            if !came_from.contains_key(reached) {
+                came_from.insert(reached, at);
+                to_see.push_back(reached);
+            }
+        }
+    }
+    None
 }
 
 pub(super) fn ports_are_distinct(environments: &[Resolved], found: &mut Findings<'_>) {
@@ -149,12 +171,9 @@ pub(super) fn secrets_are_files(environments: &[Resolved], found: &mut Findings<
 }
 
 pub(super) fn env_holds_no_secret(environments: &[Resolved], found: &mut Findings<'_>) {
-    const WORDS: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE", "CREDENTIAL"];
     for (_, service) in everywhere(environments) {
         for (variable, value) in &service.env.value {
-            let name = variable.as_str();
-            let named_like_one =
-                name.split('_').any(|word| WORDS.contains(&word)) || name == "KEY" || name.ends_with("_KEY");
+            let named_like_one = is_named_like_a_secret(variable.as_str());
             if named_like_one || has_password(value.as_str()) || is_a_key(value.as_str()) {
                 let message = format!("`env.{variable}` looks like a secret");
                 let hint =
@@ -163,6 +182,29 @@ pub(super) fn env_holds_no_secret(environments: &[Resolved], found: &mut Finding
             }
         }
     }
+}
+
+/// Whether a word of the name says that the value is secret. Whole words only: AUTHOR, PASSENGER and COMPASS are none.
+fn is_named_like_a_secret(name: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "PASSWORD",
+        "PASSWORDS",
+        "PASSWD",
+        "PASSPHRASE",
+        "PWD",
+        "SECRET",
+        "SECRETS",
+        "TOKEN",
+        "PRIVATE",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "CREDS",
+        "APIKEY",
+    ];
+    // AUTH_MODE and PASS_THROUGH say how, and hold nothing: as SMTP_PASS does, such a word ends the name of a secret.
+    const ONLY_LAST: [&str; 3] = ["PASS", "AUTH", "KEY"];
+    let last = name.rsplit('_').next().unwrap_or_default();
+    name.split('_').any(|word| WORDS.contains(&word)) || ONLY_LAST.contains(&last)
 }
 
 /// Whether `value` is a URL with a password: `scheme://user:password@host`, or in a parameter as PostgreSQL takes it.

@@ -156,3 +156,33 @@ fn a_circle_is_told_once_with_its_path() {
         ["services depend on each other in a circle: product-catalog → user-management → product-catalog"]
     );
 }
+
+#[test]
+fn every_circle_of_a_knot_is_told_at_once() {
+    let text = fixture_with(
+        "host = \"users.example.com\"",
+        "host = \"users.example.com\"\ndepends_on = [\"product-catalog\", \"order-management\"]",
+    );
+    let problems = problems_of(&text);
+    let told = |circle: &str| problems.iter().filter(|problem| problem.message.ends_with(circle)).count();
+    let messages: Vec<_> = problems.iter().map(|problem| &problem.message).collect();
+    assert_eq!(told(": product-catalog → user-management → product-catalog"), 1, "{messages:?}");
+    assert_eq!(told(": order-management → user-management → order-management"), 1, "{messages:?}");
+    let long = ": order-management → product-catalog → user-management → order-management";
+    assert_eq!(told(long), 1, "{messages:?}");
+    assert_eq!(messages.len(), 3, "{messages:?}");
+}
+
+#[test]
+fn a_name_is_like_that_of_a_secret_by_whole_words() {
+    let is_refused = |name: &str| {
+        let text = fixture_with("env = { LOG = \"info\" }", &format!("env = {{ {name} = \"x\" }}"));
+        shop_platform::Platform::parse("shop.toml", &text).is_err()
+    };
+    for name in ["DB_PWD", "SMTP_PASS", "STRIPE_APIKEY", "PASSPHRASE", "REDIS_AUTH", "AWS_CREDENTIALS"] {
+        assert!(is_refused(name), "{name}");
+    }
+    for name in ["AUTHOR", "PASSENGER", "COMPASS", "AUTH_MODE", "PASS_THROUGH", "KEYBOARD"] {
+        assert!(!is_refused(name), "{name}");
+    }
+}
