@@ -107,7 +107,7 @@ pub(crate) fn main(args: &CiArgs, repo: &Repo) -> Result<ExitCode> {
 
 impl Gate<'_> {
     fn testbed_up(&self) -> Result<()> {
-        let mut up = self.repo.cargo(&["run", "--quiet", "--package", "shop-testbed", "--", "up"]);
+        let mut up = self.repo.cargo(&["run", "--package", "shop-testbed", "--", "up"]);
         if self.install {
             up.arg("--install");
         }
@@ -115,9 +115,9 @@ impl Gate<'_> {
     }
 
     fn clippy(&self) -> Result<Done> {
+        // Not quiet, as nothing here that compiles for minutes: silence would look like a hang.
         run(&mut self.repo.cargo(&[
             "clippy",
-            "--quiet",
             "--workspace",
             "--all-targets",
             "--locked",
