@@ -171,7 +171,8 @@ async fn clients_that_hang_up_take_nothing_with_them() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         if n.is_multiple_of(3) {
-            // Time enough for the handler to be in the middle of its transaction.
+            // The moment of leaving is the thing under test: each another one, from before the handler begins until
+            // after its transaction, none of which a client can see.
             tokio::time::sleep(Duration::from_millis(n as u64 % 10)).await;
         }
     };
