@@ -20,12 +20,26 @@ fn address() -> serde_json::Value {
     json!({ "recipient": "A", "line1": "B", "city": "C", "country": "GB" })
 }
 
+/// What all callers together have seen.
+#[derive(Default)]
+struct Counts {
+    done: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// Waits until the callers have seen so many more of these.
+async fn more(what: &str, count: &AtomicUsize, many: usize) {
+    let before = count.load(Ordering::Relaxed);
+    until(what, || async { count.load(Ordering::Relaxed) >= before + many }).await;
+}
+
 /// Reads and writes until told to stop; what was neither done nor a 503 with `Retry-After` is remembered.
 async fn keep_calling(
     client: &Client,
     number: usize,
     stop: &AtomicBool,
     wrong: &std::sync::Mutex<Vec<String>>,
+    seen: &Counts,
 ) -> usize {
     let mut done = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -36,10 +50,13 @@ async fn keep_calling(
         };
         if answer.status == 200 {
             done += 1;
+            seen.done.fetch_add(1, Ordering::Relaxed);
         } else if answer.status != 503 || answer.header("retry-after").is_none() {
             wrong.lock().unwrap().push(format!("{} {}", answer.status, answer.text()));
+        } else {
+            seen.refused.fetch_add(1, Ordering::Relaxed);
         }
-        // A client that was told to come back later does not hammer.
+        // The pace of the load, and no wait for anything: a client that was told to come back does not hammer.
         sleep(Duration::from_millis(20)).await;
     }
     done
@@ -56,7 +73,8 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
     }
     let ada = world.person(Role::Customer).await;
     let (stop, wrong) = (AtomicBool::new(false), std::sync::Mutex::new(Vec::new()));
-    let calling = people.iter().enumerate().map(|(n, client)| keep_calling(client, n, &stop, &wrong));
+    let seen = Counts::default();
+    let calling = people.iter().enumerate().map(|(n, client)| keep_calling(client, n, &stop, &wrong, &seen));
     let load = futures::future::join_all(calling);
     let reads = async || ada.client.get("/users/me").send().await;
     let writes =
@@ -65,7 +83,7 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
         reads().await.expect(200);
         writes().await.expect(200);
         for round in 0..3 {
-            sleep(Duration::from_millis(300)).await;
+            more("the load runs", &seen.done, 100).await;
             if round == 1 {
                 postgres.stop().await.unwrap();
             } else {
@@ -77,7 +95,7 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
             let problem = writes().await;
             problem.expect_problem(Code::Unavailable);
             assert!(problem.header("retry-after").is_some());
-            sleep(Duration::from_millis(500)).await;
+            more("every caller has felt it, more than once", &seen.refused, 100).await;
             postgres.restart().await.unwrap();
             let back = Instant::now();
             until("reads and writes are back", || async {
@@ -86,7 +104,7 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
             .await;
             assert!(back.elapsed() < AGAIN, "round {round}: itself again only after {:?}", back.elapsed());
         }
-        sleep(Duration::from_millis(300)).await;
+        more("the load runs on", &seen.done, 100).await;
         stop.store(true, Ordering::Relaxed);
     };
     let (done, ()) = tokio::join!(load, outage);
