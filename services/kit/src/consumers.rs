@@ -15,7 +15,8 @@ pub type ConsumeError = Box<dyn std::error::Error + Send + Sync>;
 /// How often a consumer that has read everything asks again. Revocations must arrive within five seconds.
 const IDLE: Duration = Duration::from_secs(1);
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// However long the other service was away: it is found again within the time that revocations may take.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Events asked for at once.
 const PAGE: u32 = 200;

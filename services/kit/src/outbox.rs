@@ -54,6 +54,9 @@ impl From<OutboxError> for ApiError {
     }
 }
 
+/// How often a prune gives positions, a thousand each: what is left over then waits for the next one.
+const MOST_SEQUENCED: usize = 1000;
+
 /// Writes an event into the transaction of its change. `kind` is its stable name, such as `thing.changed`;
 /// `aggregate` is the thing it happened to: events of one aggregate are read in the order they were written.
 ///
@@ -76,7 +79,7 @@ pub async fn write(
     Ok(id)
 }
 
-/// Events after a position, in order. Gives a position to what was committed since the last call.
+/// Events after a position, in order; after 0 from the oldest that is kept, for a reader that begins. Gives a position to what was committed since the last call.
 ///
 /// # Errors
 /// [`OutboxError`].
@@ -87,7 +90,7 @@ pub async fn read(pool: &PgPool, after: i64, limit: u32) -> Result<EventPage, Ou
     .fetch_one(pool)
     .await?;
     let pruned: i64 = head.try_get("pruned")?;
-    if after < pruned {
+    if after != 0 && after < pruned {
         return Err(OutboxError::Gone { after, pruned });
     }
     if head.try_get("unsequenced")? {
@@ -133,12 +136,20 @@ async fn sequence(pool: &PgPool) -> Result<(), sqlx::Error> {
     tx.commit().await
 }
 
-/// Throws away events older than `keep` that have a position. Answers how many.
+/// Throws away events older than `keep`, whether anybody has read them or not. Answers how many.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn prune(pool: &PgPool, keep: Duration) -> Result<u64, sqlx::Error> {
     let oldest = OffsetDateTime::now_utc() - keep;
+    // Where nobody reads, nobody gives positions.
+    for _ in 0..MOST_SEQUENCED {
+        let unread = "SELECT EXISTS (SELECT FROM kit.outbox WHERE seq IS NULL AND occurred_at < $1)";
+        if !sqlx::query_scalar(unread).bind(oldest).fetch_one(pool).await? {
+            break;
+        }
+        sequence(pool).await?;
+    }
     let mut tx = pool.begin().await?;
     let head: Option<i64> = sqlx::query_scalar("SELECT last FROM kit.outbox_head FOR UPDATE SKIP LOCKED")
         .fetch_optional(&mut *tx)

@@ -28,7 +28,7 @@ where
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct EventQuery {
-    /// `next_after` of the page before; 0 at first.
+    /// `next_after` of the page before; 0 at first, for the oldest that is kept.
     #[param(minimum = 0, example = 0)]
     after: i64,
     /// How many a page holds.
