@@ -36,8 +36,7 @@ pub async fn user_roles_changed(
     user: UserId,
     roles: &[AccountRole],
 ) -> sqlx::Result<()> {
-    let live = sessions::list(&mut *tx, user, None).await?;
-    let sessions: Vec<SessionId> = live.into_iter().map(|session| session.id).collect();
+    let sessions = sessions::live(&mut *tx, user).await?;
     write(tx, "user.roles_changed", user, &json!({ "roles": roles, "sessions": sessions })).await
 }
 

@@ -103,6 +103,12 @@ pub async fn list(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Client>> {
     Ok(clients)
 }
 
+/// Whether there is a client of this id.
+pub async fn exists(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!("SELECT id FROM service_clients WHERE id = $1", id);
+    Ok(found.fetch_optional(db).await?.is_some())
+}
+
 /// The client that this secret belongs to and works for now.
 pub async fn with_secret(
     db: impl PgExecutor<'_>,

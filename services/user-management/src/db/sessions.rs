@@ -1,6 +1,7 @@
 //! Queries of sessions: one signed-in device each. A session row is locked before it is ended or refreshed, so that
 //! neither can slip past the other.
 
+use shop_api::Roles;
 use shop_api::ids::{SessionId, UserId};
 use shop_api::users::auth::Session;
 use sqlx::{PgConnection, PgExecutor};
@@ -51,22 +52,29 @@ pub struct Start<'a> {
     pub refresh: SecretHash,
 }
 
+/// A session that began.
+pub struct Started {
+    pub session: SessionId,
+    pub expires_at: OffsetDateTime,
+    /// As the row has them that is held: those read before the password was compared may be gone.
+    pub roles: Roles,
+}
+
 /// Begins a session with its first refresh token. `None` when the account was disabled, or its password changed,
 /// while the password was being compared: the row is locked, so a reset ends this session too or forbids it.
-pub async fn start(
-    tx: &mut PgConnection,
-    start: &Start<'_>,
-) -> sqlx::Result<Option<(SessionId, OffsetDateTime)>> {
+pub async fn start(tx: &mut PgConnection, start: &Start<'_>) -> sqlx::Result<Option<Started>> {
     let now = OffsetDateTime::now_utc();
     let row = sqlx::query!(
         r#"WITH u AS (
-               SELECT id FROM users
+               SELECT id, roles FROM users
                WHERE id = $2 AND status = 'active' AND email_verified_at IS NOT NULL AND password_hash = $3 FOR SHARE
            ), s AS (
                INSERT INTO sessions (id, user_id, expires_at, ends_at, user_agent, address)
                SELECT $1, id, $4, $5, $6, $7 FROM u RETURNING id
+           ), r AS (
+               INSERT INTO refresh_tokens (hash, session_id) SELECT $8, id FROM s RETURNING session_id
            )
-           INSERT INTO refresh_tokens (hash, session_id) SELECT $8, id FROM s RETURNING session_id"#,
+           SELECT r.session_id, u.roles FROM r, u"#,
         SessionId::new().uuid(),
         start.user.uuid(),
         start.password_hash,
@@ -78,7 +86,11 @@ pub async fn start(
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| (row.session_id.into(), now + IDLE)))
+    Ok(row.map(|row| Started {
+        session: row.session_id.into(),
+        expires_at: now + IDLE,
+        roles: Roles::from_names(row.roles.iter().map(String::as_str)),
+    }))
 }
 
 /// An account that is held for a change by somebody signed in.
@@ -104,7 +116,8 @@ pub async fn hold(tx: &mut PgConnection, user: UserId, session: SessionId) -> sq
     Ok(held.filter(|_| alive.is_some()))
 }
 
-/// Everybody who ends sessions or changes how one signs in holds the account first: so they come one after the other.
+/// Everybody who ends all sessions of an account, or changes how one signs in, holds the account first: so they come one
+/// after the other.
 pub async fn hold_account(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Held>> {
     sqlx::query_as!(
         Held,
@@ -114,6 +127,17 @@ pub async fn hold_account(tx: &mut PgConnection, user: UserId) -> sqlx::Result<O
     )
     .fetch_optional(tx)
     .await
+}
+
+/// The ids of a user's live sessions, however many.
+pub async fn live(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Vec<SessionId>> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now()",
+        user.uuid()
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(SessionId::from).collect())
 }
 
 /// Live sessions of a user, the newest first.

@@ -20,7 +20,7 @@ use super::{field, reauth};
 use crate::db::audit::Actor;
 use crate::db::backoff::{self, Attempt};
 use crate::db::refresh::{self, Refreshed};
-use crate::db::sessions::{self, Ended, Start};
+use crate::db::sessions::{self, Ended, Start, Started};
 use crate::db::users::{self, Credentials};
 use crate::domain::email::Email;
 use crate::domain::token::Token;
@@ -98,7 +98,7 @@ async fn login(
         refresh: refresh.hash(),
     };
     let started = sessions::start(&mut tx, &start).await?;
-    let (session, expires_at) = started.ok_or(Code::InvalidCredentials)?;
+    let Started { session, expires_at, roles } = started.ok_or(Code::InvalidCredentials)?;
     backoff::succeeded(&mut tx, &attempt, user.id).await?;
     record(&mut tx, "session.started", user.id.uuid(), user.id.uuid(), json!({ "session": session })).await?;
     tx.commit().await?;
@@ -108,7 +108,7 @@ async fn login(
         let fresh = state.hasher.rehash(&login.password).await?;
         users::upgrade_hash(&state.pool, user.id, &user.password_hash, &fresh).await?;
     }
-    tokens(&state, &Refreshed { session, user: user.id, roles: user.roles, expires_at }, &refresh)
+    tokens(&state, &Refreshed { session, user: user.id, roles, expires_at }, &refresh)
 }
 
 /// The code that the right password has to be accompanied by, if any.

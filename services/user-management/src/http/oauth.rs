@@ -9,13 +9,15 @@ use serde_json::json;
 use shop_api::users::auth::{Jwks, ServiceToken, TokenRequest, TokenType};
 use shop_api::{Code, Role, Roles};
 use shop_kit::token::Claims;
-use shop_kit::{Access, ApiError, ApiRouter, Form, Json};
+use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Form, Json};
 use time::OffsetDateTime;
 use utoipa_axum::routes;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::audit::record_as;
 use super::auth::secret;
+use super::reauth::limit;
 use crate::db::audit::Actor;
 use crate::db::clients;
 use crate::domain::token::Token;
@@ -36,17 +38,24 @@ pub(super) fn router() -> ApiRouter<AppState> {
     responses((status = 200, body = ServiceToken), (status = 401, description = "Unknown client or wrong secret")))]
 async fn token(
     State(state): State<AppState>,
+    from: ClientAddr,
     headers: HeaderMap,
     Form(request): Form<TokenRequest>,
 ) -> Result<Response, ApiError> {
+    limit(&state, from, state.quotas.sign_in).await?;
     let (id, client_secret) = credentials(&headers, request).ok_or(Code::InvalidCredentials)?;
     let presented = Token::parse(&client_secret).ok_or(Code::InvalidCredentials)?;
     let found = clients::with_secret(&state.pool, presented.hash()).await?;
     let found = found.filter(|(client, _)| client.to_string() == *id);
     let mut tx = state.pool.begin().await?;
     let Some((client, _)) = found else {
-        // Who it says it is, if that can be the id of anybody.
-        record_as(&mut tx, "client.refused", Actor::System, id.parse().ok(), json!({})).await?;
+        // Who it says it is, if there is such a client: nothing is written down about whom a stranger invents or names.
+        let claimed: Option<Uuid> = id.parse().ok();
+        if let Some(client) = claimed
+            && clients::exists(&mut *tx, client).await?
+        {
+            record_as(&mut tx, "client.refused", Actor::System, Some(client), json!({})).await?;
+        }
         tx.commit().await?;
         return Err(Code::InvalidCredentials.into());
     };

@@ -115,7 +115,10 @@ async fn remove(
     let (confirmed, attempt) = confirm_both(&state, &me, from, &body).await?;
     let mut tx = state.pool.begin().await?;
     confirmed.hold(&mut tx, &me).await?;
-    use_code(&mut tx, &state, &me, &body.code).await?;
+    if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
+        tx.rollback().await?;
+        return Err(code_refused(&state, &me).await?);
+    }
     totp::remove(&mut tx, me.user()).await?;
     users::touch(&mut tx, me.user()).await?;
     record(&mut tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
@@ -142,7 +145,10 @@ async fn renew_recovery_codes(
     let (confirmed, attempt) = confirm_both(&state, &me, from, &body).await?;
     let mut tx = state.pool.begin().await?;
     confirmed.hold(&mut tx, &me).await?;
-    use_code(&mut tx, &state, &me, &body.code).await?;
+    if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
+        tx.rollback().await?;
+        return Err(code_refused(&state, &me).await?);
+    }
     let codes = new_recovery_codes(&mut tx, &me).await?;
     record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
     mail::enqueue(&mut *tx, "recovery_codes_renewed", me.user().uuid(), &json!({})).await?;
@@ -163,18 +169,11 @@ async fn confirm_both(
     Ok((confirmed, admit_signed_in(state, Attempt::on(&me.account.email, from)).await?))
 }
 
-/// Uses the code up, for an account that is held.
-async fn use_code(
-    tx: &mut PgConnection,
-    state: &AppState,
-    me: &SignedIn,
-    code: &str,
-) -> Result<(), ApiError> {
-    if accept(tx, state, me.user(), &Proof::guess(code)).await? {
-        return Ok(());
-    }
+/// Writes the wrong code down. After the transaction that held the account has been given up: it takes a connection of
+/// its own, and whoever holds one must not wait for another.
+async fn code_refused(state: &AppState, me: &SignedIn) -> Result<ApiError, ApiError> {
     refused(state, "totp.refused", me.user()).await?;
-    Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"))
+    Ok(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"))
 }
 
 /// 404 where no second factor is in force.

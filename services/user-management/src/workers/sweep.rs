@@ -8,9 +8,11 @@ use time::{Duration, OffsetDateTime};
 
 use crate::db::{backoff, sessions, tokens, users};
 
+/// How many rows the purges take at a time, so that no statement is long.
+const BATCH: u64 = 1000;
 /// Between two sweeps.
 const EVERY: std::time::Duration = std::time::Duration::from_mins(10);
-/// Ended sessions are kept so long for their owner's questions.
+/// Ended sessions are kept so long, that whoever comes back with their token is told so.
 const SESSIONS: Duration = Duration::days(30);
 /// A registration may be verified (with a new mail each time) for so long.
 const UNVERIFIED: Duration = Duration::days(7);
@@ -36,10 +38,25 @@ pub async fn run(pool: PgPool) {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn sweep(pool: &PgPool, now: OffsetDateTime) -> sqlx::Result<u64> {
-    let mut rows = tokens::purge(pool, now).await?;
-    rows += backoff::purge(pool, now - FAILURES).await?;
-    rows += users::purge_unverified(pool, now - UNVERIFIED).await?;
-    rows += sessions::purge(pool, now - SESSIONS).await?;
-    rows += outbox::prune(pool, EVENTS).await?;
-    Ok(rows)
+    // One that fails does not keep the others from their work.
+    let steps = [
+        tokens::purge(pool, now).await,
+        in_batches(|| backoff::purge(pool, now - FAILURES)).await,
+        in_batches(|| users::purge_unverified(pool, now - UNVERIFIED)).await,
+        in_batches(|| sessions::purge(pool, now - SESSIONS)).await,
+        outbox::prune(pool, EVENTS).await,
+    ];
+    steps.into_iter().try_fold(0, |rows, step| Ok(rows + step?))
+}
+
+/// Until nothing is left, so that what comes in faster than a batch a sweep goes as fast.
+async fn in_batches<F: Future<Output = sqlx::Result<u64>>>(purge: impl Fn() -> F) -> sqlx::Result<u64> {
+    let mut rows = 0;
+    loop {
+        let batch = purge().await?;
+        rows += batch;
+        if batch < BATCH {
+            return Ok(rows);
+        }
+    }
 }

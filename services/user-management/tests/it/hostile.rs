@@ -12,13 +12,19 @@ use tokio::net::TcpStream;
 
 use crate::world::{Person, World};
 
-/// What the service sends to these bytes until it closes; everything there is after the patience otherwise.
+/// What the service sends to these bytes until it closes; everything there is after the patience otherwise. One that
+/// neither answers nor closes fails the test.
 async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // It may close before it has read all of a bomb.
     let _cut_off = stream.write_all(bytes).await;
     let mut answer = Vec::new();
-    let _reset = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await.is_ok();
+    assert!(
+        closed || !answer.is_empty(),
+        "it hangs: {:?}",
+        String::from_utf8_lossy(&bytes[..bytes.len().min(80)])
+    );
     String::from_utf8_lossy(&answer).into_owned()
 }
 

@@ -249,3 +249,19 @@ async fn the_account_is_held_before_codes_and_links() {
     let (answer, _) = overtaken(&world, &ada, changed, world.reset(&token, FRESH)).await;
     answer.expect_problem(Code::TokenUnusable);
 }
+
+/// Another service would believe the old roles for a quarter of an hour: no event names a session that begins later.
+#[tokio::test]
+async fn who_loses_a_role_while_signing_in_signs_in_without_it() {
+    use base64::Engine as _;
+    let world = World::start().await;
+    let admin = world.person(Role::Admin).await;
+    let retired = "UPDATE users SET roles = '{customer}' WHERE id = $1";
+    let login = world.try_login(&admin.email, PASSWORD);
+    let (answer, _) = overtaken(&world, &admin, retired, login).await;
+    let tokens: Value = answer.expect(200).json();
+    let payload = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(claims["roles"], json!(["customer"]));
+}
