@@ -129,10 +129,8 @@ async fn a_log_in_under_way_does_not_outlive_a_reset() {
     let mut tx = world.db.pool().begin().await.unwrap();
     sessions::start(&mut tx, &start).await.unwrap().unwrap();
     let (answer, ()) = futures::join!(world.reset(&token, FRESH), async {
-        shop_test::until("the reset waits for the account's row", || async {
-            world.count("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
-        })
-        .await;
+        shop_test::until("the reset waits for the account's row", || async { world.somebody_waits().await })
+            .await;
         tx.commit().await.unwrap();
     });
     answer.expect(204);

@@ -64,10 +64,7 @@ async fn overtaken(
     let hold = "SELECT FROM users WHERE id = $1 FOR UPDATE";
     sqlx::query(hold).bind(who.id).execute(&mut *tx).await.unwrap();
     futures::join!(request, async {
-        shop_test::until("it waits for the account", || async {
-            world.count("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
-        })
-        .await;
+        shop_test::until("it waits for the account", || async { world.somebody_waits().await }).await;
         sqlx::query(statement).bind(who.id).execute(&mut *tx).await.unwrap();
         let after = state(&mut *tx, who).await;
         tx.commit().await.unwrap();

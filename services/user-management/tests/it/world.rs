@@ -200,6 +200,13 @@ impl World {
         sqlx::query_scalar(sql).fetch_one(self.db.pool()).await.unwrap()
     }
 
+    /// Whether a statement in this test's database waits for a lock; those of other tests on the same server do not count.
+    pub(crate) async fn somebody_waits(&self) -> bool {
+        let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity a USING (pid)
+                       WHERE NOT granted AND a.datname = current_database()";
+        self.count(waiting).await > 0
+    }
+
     /// The types of the events about a thing, in order.
     pub(crate) async fn events(&self, aggregate: Uuid) -> Vec<String> {
         sqlx::query_scalar("SELECT type FROM kit.outbox WHERE aggregate = $1 ORDER BY entry")
