@@ -47,6 +47,13 @@ const STEPS: &[Step] = &[
     Step { name: "guards", full: true, body: |gate| guards::check(gate.repo, &[]).map(|()| None) },
 ];
 
+/// The parts of the testbed that most tests share.
+const EVERYDAY: &[&str] = &["postgres", "redis", "smtp"];
+/// Those that a test starts for itself.
+const PARTS: &[&str] = &["rabbitmq", "registry", "moto", "prometheus", "alertmanager"];
+/// Those that only the full tier starts.
+const PARTS_FULL: &[&str] = &["kubernetes"];
+
 const fn step(name: &'static str, body: fn(&Gate<'_>) -> Result<Done>) -> Step {
     Step { name, full: false, body }
 }
@@ -106,12 +113,18 @@ pub(crate) fn main(args: &CiArgs, repo: &Repo) -> Result<ExitCode> {
 }
 
 impl Gate<'_> {
+    /// Starts what most tests use, and brings the programs of the other parts, which tests start themselves.
     fn testbed_up(&self) -> Result<()> {
-        let mut up = self.repo.cargo(&["run", "--package", "shop-testbed", "--", "up"]);
+        let testbed = |arguments: &[&str]| {
+            let program = ["run", "--package", "shop-testbed", "--"];
+            run(&mut self.repo.cargo(&[&program, arguments].concat()))
+        };
         if self.install {
-            up.arg("--install");
+            let more: &[&str] = if self.full { PARTS_FULL } else { &[] };
+            testbed(&[&["install"], EVERYDAY, PARTS, more].concat())?;
         }
-        run(&mut up)
+        let install: &[&str] = if self.install { &["--install"] } else { &[] };
+        testbed(&[&["up"], EVERYDAY, install].concat())
     }
 
     fn clippy(&self) -> Result<Done> {

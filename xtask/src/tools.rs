@@ -25,8 +25,10 @@ const DEBIAN: &[Debian] = &[
 ];
 
 /// What only tests of the full tier call.
-const DEBIAN_FULL: &[Debian] =
-    &[Debian { program: "dockerd", package: "docker.io", why: "runs `dev up` through an Engine" }];
+const DEBIAN_FULL: &[Debian] = &[
+    Debian { program: "dockerd", package: "docker.io", why: "runs `dev up` through an Engine" },
+    Debian { program: "busybox", package: "busybox-static", why: "is what a pod of the tests runs" },
+];
 
 /// Debian keeps this part of Python in a package of its own; tools from PyPI need it.
 const VENV: &str = "python3-venv";

@@ -53,7 +53,7 @@ pub use self::logs::{LogLine, Logs};
 pub use self::marker::Marker;
 pub use self::options::{Extra, UpOptions};
 pub use self::plan::{Ports, ServiceSpec};
-pub use self::probe::is_ready;
+pub use self::probe::{is_ready, status as http_status};
 pub use self::seed::seed;
 pub use self::server::{Choice, Server, ServerSpec};
 pub use self::stack::Stack;

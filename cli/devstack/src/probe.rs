@@ -12,7 +12,10 @@ const PAUSE: Duration = Duration::from_millis(15);
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// The status code of `GET http://<address><path>`.
-pub(crate) async fn status(address: SocketAddr, path: &str) -> io::Result<u16> {
+///
+/// # Errors
+/// When nobody answers within two seconds, or not in HTTP.
+pub async fn status(address: SocketAddr, path: &str) -> io::Result<u16> {
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

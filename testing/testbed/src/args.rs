@@ -25,6 +25,11 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Install the programs of parts, or of all of them, and start none.
+    Install {
+        /// Their names.
+        parts: Vec<String>,
+    },
     /// Stop parts, or all of them. Their data stays; a server that the environment named is left alone.
     Down {
         /// Their names.

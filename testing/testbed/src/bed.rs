@@ -1,5 +1,6 @@
 //! Where the testbed keeps its things and what it may do. Reads the environment so that nobody else has to.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -9,15 +10,31 @@ use crate::{Error, Result};
 pub struct Bed {
     /// Data and logs of what runs.
     pub servers: PathBuf,
+    /// Programs that were fetched or built, one folder for each version: `SHOP_TOOLS`, else beside the servers.
+    pub tools: PathBuf,
     /// Whether missing programs are installed.
     pub install: bool,
     /// This crate's own program, where it is the one that runs: it can start itself as a part.
     pub program: Option<PathBuf>,
-    /// `DATABASE_URL`: a server that is used instead of our own.
-    pub database_url: Option<String>,
-    /// `REDIS_URL`: likewise.
-    pub redis_url: Option<String>,
+    /// Servers that are used instead of our own, by the variable that names them.
+    pub given: BTreeMap<String, String>,
+    /// Hears of long steps while they go on.
+    pub tell: fn(&str),
 }
+
+/// The variables that may name a server of the user's.
+const VARIABLES: &[&str] = &[
+    "DATABASE_URL",
+    "REDIS_URL",
+    "AMQP_URL",
+    "ELASTICSEARCH_URL",
+    "SHOP_TEST_AWS",
+    "SHOP_TEST_KUBECONFIG",
+    "SHOP_TEST_PROMETHEUS",
+    "SHOP_TEST_REGISTRY",
+    "SHOP_TEST_SONARQUBE",
+    "SHOP_TEST_STRIPE",
+];
 
 impl Bed {
     /// Below `$SHOP_CACHE`, default `~/.cache/shop-testbed`; as root below `/var/lib/shop-testbed` unless `SHOP_CACHE`
@@ -28,18 +45,25 @@ impl Bed {
         let cache = text("SHOP_CACHE").map(PathBuf::from);
         let home = text("HOME").map(PathBuf::from);
         let root = rustix::process::geteuid().is_root();
+        let servers = servers(cache.as_deref(), home.as_deref(), root)?;
         Ok(Self {
-            servers: servers(cache.as_deref(), home.as_deref(), root)?,
+            tools: text("SHOP_TOOLS").map_or_else(|| servers.join("tools"), PathBuf::from),
+            servers,
             install: text("CI").is_some_and(|ci| ci == "true"),
             program: None,
-            database_url: text("DATABASE_URL"),
-            redis_url: text("REDIS_URL"),
+            given: VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect(),
+            tell: |_| {},
         })
     }
 
     /// The folder of one part.
     pub fn folder(&self, part: &str) -> PathBuf {
         self.servers.join(part)
+    }
+
+    /// What the variable names, if it is set.
+    pub(crate) fn given(&self, variable: &str) -> Option<&str> {
+        self.given.get(variable).map(String::as_str)
     }
 }
 

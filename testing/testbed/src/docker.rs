@@ -51,7 +51,7 @@ impl PrivateDocker {
         command.args(["--config-file", &inside("daemon.json"), "--host", &socket(dir.path())]);
         command.env("HTTPS_PROXY", NO_WAY).env("HTTP_PROXY", NO_WAY);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let absent = |_| Error::Absent { part: "docker", packages: "docker.io".to_owned() };
+        let absent = |_| Error::Absent { part: "docker", how: "`apt-get install docker.io`".to_owned() };
         let had_bridge = bridge().exists();
         let started = Self { engine: command.spawn().map_err(absent)?, dir, had_bridge };
         started.await_answer()?;

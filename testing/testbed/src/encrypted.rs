@@ -41,7 +41,7 @@ impl EncryptedRedis {
         );
         fs::write(inside("redis.conf"), settings)?;
         let log = File::create(inside("log"))?;
-        let absent = |_| Error::Absent { part: "redis", packages: PROGRAM.to_owned() };
+        let absent = |_| Error::Absent { part: "redis", how: format!("`apt-get install {PROGRAM}`") };
         let mut command = Command::new(PROGRAM);
         command.arg(inside("redis.conf")).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut started = Self { server: command.spawn().map_err(absent)?, port, password, folder };

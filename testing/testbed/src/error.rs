@@ -10,9 +10,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// Its program is not installed and nobody allowed us to.
     #[error(
-        "{part} is not installed; run `cargo xtask testbed up {part} --install`, or install {packages} yourself"
+        "{part} is not installed; run `cargo xtask testbed up {part} --install`, or bring it yourself: {how}"
     )]
-    Absent { part: &'static str, packages: String },
+    Absent { part: &'static str, how: String },
     /// The package manager could not.
     #[error("`{command}` failed: {reason}")]
     Install { command: String, reason: String },
@@ -34,6 +34,9 @@ pub enum Error {
     /// A migration could not be applied.
     #[error("{file}: {}", refusal(.source))]
     Migration { file: String, source: tokio_postgres::Error },
+    /// A certificate could not be made.
+    #[error("a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
     /// A file or a process could not be handled.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -1,26 +1,32 @@
 //! Every real component that tests need: found when it runs, started when it does not, installed when it may be.
 //! Shared by all test binaries of this machine. Knows no service and makes no assertion.
 
+mod background;
 mod bed;
 mod databases;
 mod docker;
 mod encrypted;
 mod error;
 mod install;
+mod kubernetes;
 mod part;
 pub mod parts;
+mod pins;
 mod private;
 mod rabbitmq;
 pub mod tier;
+mod tool;
 
 pub use shop_devstack::{mailbox, process};
 
+pub use self::background::Background;
 pub use self::bed::Bed;
 pub use self::databases::{PREFIX, Server};
 pub use self::docker::PrivateDocker;
 pub use self::encrypted::EncryptedRedis;
 pub use self::error::{Error, Result};
 pub use self::install::packages as install_packages;
+pub use self::kubernetes::Kubernetes;
 pub use self::part::{Origin, PARTS, Part, Running, down, find, up};
 pub use self::private::PrivatePostgres;
 pub use self::rabbitmq::PrivateRabbitMq;

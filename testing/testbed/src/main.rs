@@ -24,6 +24,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<()> {
     let mut bed = Bed::from_env()?;
+    bed.tell = ui::progress;
     bed.program = Some(std::env::current_exe().context("where this program is")?);
     match args.command {
         Command::Up { parts, install, output } => {
@@ -33,6 +34,13 @@ async fn run(args: Args) -> Result<()> {
                 running.push(start(part, &mut bed).await?);
             }
             show(&running.into_iter().map(ui::Row::up).collect::<Vec<_>>(), output)
+        }
+        Command::Install { parts } => {
+            bed.install = true;
+            for part in chosen(&parts)? {
+                part.bring(&bed).await?;
+            }
+            Ok(())
         }
         Command::Down { parts } => {
             for part in chosen(&parts)?.into_iter().rev() {
@@ -64,7 +72,9 @@ fn chosen(names: &[String]) -> Result<Vec<&'static dyn Part>> {
 /// Starts a part; where its program is absent and somebody sits at the terminal, asks whether to install it.
 async fn start(part: &dyn Part, bed: &mut Bed) -> Result<Running> {
     match up(part, bed).await {
-        Err(Error::Absent { packages, .. }) if ui::confirm(&format!("install {packages} with apt-get?")) => {
+        Err(Error::Absent { how, .. })
+            if ui::confirm(&format!("{} is absent; bring it ({how})?", part.name())) =>
+        {
             bed.install = true;
             Ok(up(part, bed).await?)
         }

@@ -7,10 +7,26 @@ use serde::Serialize;
 use shop_devstack::component;
 use url::Url;
 
-use crate::{Bed, Error, Result, install, parts};
+use crate::{Bed, Error, Result, install, kubernetes, parts};
 
 /// All parts, in the order in which they start; they stop in the reverse one.
-pub static PARTS: &[&dyn Part] = &[&parts::Postgres, &parts::Redis, &parts::Smtp];
+pub static PARTS: &[&dyn Part] = &[
+    &parts::Postgres,
+    &parts::Redis,
+    &parts::Smtp,
+    &parts::RABBITMQ,
+    &parts::REGISTRY,
+    &parts::MOTO,
+    &parts::STRIPE,
+    &parts::PROMETHEUS,
+    &parts::ALERTMANAGER,
+    &parts::ELASTICSEARCH,
+    &parts::SONARQUBE,
+    &parts::TRIVY,
+    &parts::COSIGN,
+    &parts::CHROMIUM,
+    &kubernetes::Kubernetes,
+];
 
 /// One component of the testbed.
 #[async_trait]
@@ -18,8 +34,15 @@ pub trait Part: Send + Sync {
     /// Its name on the command line and of its folder.
     fn name(&self) -> &'static str;
 
-    /// The Debian packages that bring it; empty when it is our own program.
-    fn packages(&self) -> &'static [&'static str];
+    /// The Debian packages that bring it, where [`Part::start`] does not see to its program itself.
+    fn packages(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Brings its program if it is absent and the bed may install. Starts nothing.
+    async fn bring(&self, _bed: &Bed) -> Result<()> {
+        Ok(())
+    }
 
     /// What runs now or was given by the environment. Starts nothing.
     async fn find(&self, bed: &Bed) -> Result<Option<Running>>;
@@ -41,6 +64,8 @@ pub enum Origin {
     Found,
     /// This call started it.
     Started,
+    /// It is a program that runs only when it is called.
+    Installed,
 }
 
 /// A part that answers.
@@ -50,10 +75,10 @@ pub struct Running {
     pub part: &'static str,
     /// Whose it is.
     pub origin: Origin,
-    /// Its address, without a password.
+    /// Its address, without a password; of a program, its file.
     pub url: String,
-    /// The file with its password, where it has one.
-    pub password_file: Option<PathBuf>,
+    /// The file with its password or its kubeconfig, where it has one.
+    pub secret_file: Option<PathBuf>,
     /// Its process, where it is ours.
     pub pid: Option<u32>,
 }
@@ -65,7 +90,7 @@ impl Running {
             // Cannot fail: it has one already.
             let _set = url.set_password(Some("***"));
         }
-        Self { part, origin: Origin::Given, url: url.to_string(), password_file: None, pid: None }
+        Self { part, origin: Origin::Given, url: url.to_string(), secret_file: None, pid: None }
     }
 }
 
@@ -88,7 +113,8 @@ pub async fn up(part: &dyn Part, bed: &Bed) -> Result<Running> {
             part.start(bed).await
         }
         Err(Error::Component(component::Error::NotInstalled { .. })) => {
-            Err(Error::Absent { part: part.name(), packages: part.packages().join(" ") })
+            let how = format!("`apt-get install {}`", part.packages().join(" "));
+            Err(Error::Absent { part: part.name(), how })
         }
         other => other,
     }

@@ -84,7 +84,7 @@ impl Drop for PrivateRabbitMq {
 }
 
 async fn launch(daemon: &Daemon, folder: &Path, password: &str) -> Result<Known> {
-    let absent = || Error::Absent { part: "rabbitmq", packages: "rabbitmq-server".to_owned() };
+    let absent = || Error::Absent { part: "rabbitmq", how: "`apt-get install rabbitmq-server`".to_owned() };
     let program = rabbitmq::program().ok_or_else(absent)?;
     let command = |known: &Known| {
         let name = format!("shop-test-{}", known.port("amqp"));

@@ -21,6 +21,7 @@ impl Row {
             Origin::Given => "given",
             Origin::Found => "running",
             Origin::Started => "started",
+            Origin::Installed => "installed",
         };
         Self { part: running.part, state, running: Some(running) }
     }
@@ -31,20 +32,25 @@ impl Row {
 }
 
 pub(crate) fn table(rows: &[Row]) {
-    println!("{:<10} {:<8} {:>8}  {:<50} PASSWORD", "PART", "STATE", "PID", "ADDRESS");
+    println!("{:<14} {:<9} {:>8}  {:<50} PASSWORD OR KUBECONFIG", "PART", "STATE", "PID", "ADDRESS");
     for row in rows {
         let running = row.running.as_ref();
         let pid = running.and_then(|part| part.pid).map(|pid| pid.to_string()).unwrap_or_default();
         let url = running.map(|part| part.url.as_str()).unwrap_or_default();
-        let file = running.and_then(|part| part.password_file.as_ref());
+        let file = running.and_then(|part| part.secret_file.as_ref());
         let file = file.map(|file| file.display().to_string()).unwrap_or_default();
-        println!("{}", format!("{:<10} {:<8} {pid:>8}  {url:<50} {file}", row.part, row.state).trim_end());
+        println!("{}", format!("{:<14} {:<9} {pid:>8}  {url:<50} {file}", row.part, row.state).trim_end());
     }
 }
 
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
+}
+
+/// What a long step says while it goes on.
+pub(crate) fn progress(words: &str) {
+    eprintln!("{words}");
 }
 
 pub(crate) fn stopped(part: &str, stopped: bool) {

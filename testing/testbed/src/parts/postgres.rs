@@ -19,7 +19,7 @@ pub struct Postgres;
 impl Postgres {
     /// The running server.
     pub(crate) async fn server(bed: &Bed) -> Result<Server> {
-        if let Some(url) = &bed.database_url {
+        if let Some(url) = bed.given(VARIABLE) {
             return given(url).map(Server::new);
         }
         let gone = || std::io::Error::new(std::io::ErrorKind::NotFound, "PostgreSQL ended just now");
@@ -38,7 +38,7 @@ impl Part for Postgres {
     }
 
     async fn find(&self, bed: &Bed) -> Result<Option<Running>> {
-        if let Some(url) = &bed.database_url {
+        if let Some(url) = bed.given(VARIABLE) {
             let url = given(url)?;
             Server::new(url.clone()).connect().await?;
             return Ok(Some(Running::given(NAME, url)));
@@ -79,7 +79,7 @@ fn running(component: &Component) -> Running {
         part: NAME,
         origin: if component.adopted() { Origin::Found } else { Origin::Started },
         url: component.url("postgres"),
-        password_file: Some(component.password_file()),
+        secret_file: Some(component.password_file()),
         pid: Some(component.proc().pid),
     }
 }

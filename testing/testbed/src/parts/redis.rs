@@ -10,6 +10,7 @@ use crate::part::{Origin, Part, Running};
 use crate::{Bed, Error, Result};
 
 const NAME: &str = "redis";
+const VARIABLE: &str = "REDIS_URL";
 
 /// Redis.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,7 @@ pub struct Redis;
 impl Redis {
     /// The address of the running server, with its password.
     pub(crate) async fn address(bed: &Bed) -> Result<Url> {
-        if let Some(text) = &bed.redis_url {
+        if let Some(text) = bed.given(VARIABLE) {
             return given(text);
         }
         let gone = || std::io::Error::new(std::io::ErrorKind::NotFound, "Redis ended just now");
@@ -41,7 +42,7 @@ impl Part for Redis {
     }
 
     async fn find(&self, bed: &Bed) -> Result<Option<Running>> {
-        if let Some(text) = &bed.redis_url {
+        if let Some(text) = bed.given(VARIABLE) {
             return Ok(Some(Running::given(NAME, given(text)?)));
         }
         Ok(Component::find(&bed.folder(NAME)).await?.map(|found| running(&found)))
@@ -64,13 +65,13 @@ fn running(component: &Component) -> Running {
         part: NAME,
         origin: if component.adopted() { Origin::Found } else { Origin::Started },
         url: component.url(),
-        password_file: Some(component.password_file()),
+        secret_file: Some(component.password_file()),
         pid: Some(component.proc().pid),
     }
 }
 
 fn given(text: &str) -> Result<Url> {
-    let unusable = |reason: &str| Error::Given { variable: "REDIS_URL", reason: reason.to_owned() };
+    let unusable = |reason: &str| Error::Given { variable: VARIABLE, reason: reason.to_owned() };
     let url = Url::parse(text).map_err(|error| unusable(&error.to_string()))?;
     if matches!(url.scheme(), "redis" | "rediss") && url.has_host() {
         return Ok(url);

@@ -37,10 +37,6 @@ impl Part for Smtp {
         NAME
     }
 
-    fn packages(&self) -> &'static [&'static str] {
-        &[]
-    }
-
     async fn find(&self, bed: &Bed) -> Result<Option<Running>> {
         let known = known(&bed.folder(NAME))?;
         Ok(known.map(|known| running(known, Origin::Found)))
@@ -109,5 +105,5 @@ fn known(dir: &Path) -> Result<Option<Known>> {
 
 fn running(known: Known, origin: Origin) -> Running {
     let url = format!("smtp://127.0.0.1:{}", known.port);
-    Running { part: NAME, origin, url, password_file: None, pid: Some(known.proc.pid) }
+    Running { part: NAME, origin, url, secret_file: None, pid: Some(known.proc.pid) }
 }

@@ -40,7 +40,7 @@ async fn a_broken_migration_is_named_and_its_database_goes() {
     up(&parts::Postgres, &cache.bed()).await.unwrap();
     let output = cache.program(&["up", "postgres", "--output", "json"]).assert().success();
     let up: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
-    let password = std::fs::read_to_string(up[0]["password_file"].as_str().unwrap()).unwrap();
+    let password = std::fs::read_to_string(up[0]["secret_file"].as_str().unwrap()).unwrap();
     let url = up[0]["url"].as_str().unwrap().replace("postgres@", &format!("postgres:{password}@"));
     let server = shop_testbed::Server::new(url.parse().unwrap());
     let client = server.connect().await.unwrap();

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod databases;
+mod kubernetes;
+mod parts;
 mod program;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 /// A cache that a server under another account can enter, and that leaves no process behind.
@@ -29,8 +32,9 @@ impl Cache {
             servers: self.servers(),
             install: false,
             program: None,
-            database_url: None,
-            redis_url: None,
+            tools: tools(),
+            given: BTreeMap::new(),
+            tell: |_| {},
         }
     }
 
@@ -39,12 +43,18 @@ impl Cache {
         let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_shop-testbed"));
         command
             .env("SHOP_CACHE", self.0.path())
+            .env("SHOP_TOOLS", tools())
             .env_remove("DATABASE_URL")
             .env_remove("REDIS_URL")
             .env_remove("CI");
         command.args(arguments);
         command
     }
+}
+
+/// Programs are shared with all tests of this machine: some take minutes to build.
+fn tools() -> std::path::PathBuf {
+    shop_testbed::Bed::from_env().unwrap().tools
 }
 
 impl Drop for Cache {
