@@ -104,7 +104,7 @@ pub fn tail(log: &Path, count: usize) -> String {
 }
 
 /// The first program of this name in the folders, then in PATH.
-pub(crate) fn program(name: &str, folders: &[&str]) -> Option<PathBuf> {
+pub fn program(name: &str, folders: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let all = folders.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
     all.map(|folder| folder.join(name)).find(|program| program.is_file())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use shop_devstack::component::tail;
+use shop_devstack::component::{program, tail};
 use shop_devstack::state::StateDir;
 use tokio::process::Command;
 
@@ -51,7 +51,7 @@ impl Tool {
     /// Where it is, if it is here.
     pub(crate) fn find(&self, bed: &Bed) -> Option<PathBuf> {
         let path = match &self.source {
-            Source::Debian { folders, .. } => return in_path(self.name, folders),
+            Source::Debian { folders, .. } => return program(self.name, folders),
             Source::Go(_) | Source::GoProgram(_) | Source::Python(_) => {
                 self.folder(bed).join("bin").join(self.name)
             }
@@ -162,11 +162,4 @@ impl Task<'_> {
         }
         Err(failed(tail(&log, 12)))
     }
-}
-
-/// The first program of this name in the folders, then in PATH.
-fn in_path(name: &str, folders: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = folders.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
-    all.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
