@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::database::{Database, Login};
-use crate::plan::{Place, Plan, Planned};
+use crate::plan::{ISSUER_CLIENT, Place, Plan, Planned};
 use crate::postgres::random_password;
 use crate::stack::Stack;
 use crate::state::read_or_create;
@@ -52,11 +52,12 @@ pub(crate) struct Environment<'a> {
 pub(crate) struct Secrets(PathBuf);
 
 impl Secrets {
-    /// Makes what the services name and what is not there yet. A folder is left to the service itself to fill.
+    /// Makes what the services name and what is not there yet. A folder is left to the service itself to fill, and a
+    /// client to its issuer to make.
     pub(crate) fn make(stack: &Stack, plan: &Plan) -> io::Result<Self> {
         let secrets = Self(stack.folder().folder("secrets")?.path().to_owned());
         for (variable, name) in plan.services.iter().flat_map(|planned| &planned.spec.secrets) {
-            if variable.ends_with("_FILE") && !is_wired(variable) {
+            if variable.ends_with("_FILE") && !is_wired(variable) && variable != ISSUER_CLIENT {
                 let mut key = [0; 32];
                 File::open("/dev/urandom")?.read_exact(&mut key)?;
                 read_or_create(&secrets.path(name), || BASE64_STANDARD.encode(key))?;
@@ -134,9 +135,8 @@ impl Environment<'_> {
         let mut variables = Variables::new();
         let mut add = |name: String, url: Option<String>| variables.extend(url.map(|url| (name, url)));
         add("PUBLIC_BASE_URL".into(), self.plan.url(&planned.spec.name));
-        let issuer = self.plan.services.iter().find(|service| service.spec.signing_keys().is_some());
-        if let Some(url) = issuer.and_then(|issuer| self.plan.url(&issuer.spec.name)) {
-            add("JWKS_URL".into(), Some(format!("{url}/.well-known/jwks.json")));
+        if let Some(url) = self.plan.issuer().and_then(|issuer| self.plan.url(&issuer.spec.name)) {
+            add("ISSUER_URL".into(), Some(url.clone()));
             add("ISSUER".into(), Some(url));
         }
         for name in &planned.spec.depends_on {

@@ -12,6 +12,9 @@ use crate::trouble::{Result, Trouble};
 /// The variable of the folder with the keys that sign access tokens: who has it, issues them.
 const SIGNING_KEYS: &str = "SIGNING_KEYS_DIR";
 
+/// The variable of the file with a service's own client at the issuer: who has it, follows the issuer's events.
+pub(crate) const ISSUER_CLIENT: &str = "ISSUER_CLIENT_FILE";
+
 /// What of a service of shop.toml matters here.
 #[derive(Debug, Clone)]
 pub struct ServiceSpec {
@@ -55,7 +58,16 @@ impl ServiceSpec {
 
     /// The secret with the keys that sign access tokens, if this service issues them.
     pub(crate) fn signing_keys(&self) -> Option<&str> {
-        self.secrets.iter().find(|(variable, _)| variable == SIGNING_KEYS).map(|(_, name)| name.as_str())
+        self.secret(SIGNING_KEYS)
+    }
+
+    /// The secret with its client at the issuer, if it follows the issuer's events.
+    pub(crate) fn issuer_client(&self) -> Option<&str> {
+        self.secret(ISSUER_CLIENT)
+    }
+
+    fn secret(&self, variable: &str) -> Option<&str> {
+        self.secrets.iter().find(|(one, _)| one == variable).map(|(_, name)| name.as_str())
     }
 }
 
@@ -111,6 +123,11 @@ impl Plan {
             Ok(Planned { spec, replicas: places })
         });
         Ok(Self { services: planned.collect::<Result<_>>()? })
+    }
+
+    /// The service that issues access tokens.
+    pub(crate) fn issuer(&self) -> Option<&Planned> {
+        self.services.iter().find(|planned| planned.spec.signing_keys().is_some())
     }
 
     /// Where the first replica of `service` is reached.

@@ -39,7 +39,7 @@ pub(crate) struct Ready<'a> {
 }
 
 impl Ready<'_> {
-    /// Keys, schemas and first data, one service after the other.
+    /// Keys, schemas and first data, one service after the other, and what they need of each other.
     pub(crate) async fn run_tasks(&self, board: &Board, server: Option<&Server>) -> Result<()> {
         for planned in &self.plan.services {
             let name = &planned.spec.name;
@@ -60,8 +60,26 @@ impl Ready<'_> {
                 step.done(name);
             }
         }
+        for planned in &self.plan.services {
+            self.make_client(planned, board).await?;
+        }
         let accounts = seed::accounts(self.stack, &self.environment.secrets)?;
         board.change(|record| record.accounts = accounts);
+        Ok(())
+    }
+
+    /// Makes the client with which a service follows the issuer's events, at the issuer, whose schema is there.
+    async fn make_client(&self, planned: &Planned, board: &Board) -> Result<()> {
+        let file = planned.spec.issuer_client().map(|client| self.environment.secrets.path(client));
+        let (Some(file), Some(issuer)) = (file.filter(|file| !file.exists()), self.plan.issuer()) else {
+            return Ok(());
+        };
+        let name = &planned.spec.name;
+        let step =
+            board.events().step("client", format!("{} clients create --name {name}", issuer.spec.name));
+        let file = file.display().to_string();
+        self.task(issuer, &["clients", "create", "--name", name, "--to", &file], Kind::Plain).await?;
+        step.done(file);
         Ok(())
     }
 

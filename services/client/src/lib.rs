@@ -3,6 +3,7 @@
 
 mod call;
 mod error;
+mod events;
 mod retry;
 mod token;
 pub mod users;

@@ -61,12 +61,15 @@ pub struct TokenConfig {
     /// `aud` of access tokens
     #[arg(long, env = "AUDIENCE", default_value = "shop", value_parser = filled("AUDIENCE"), value_name = "NAME")]
     pub audience: String,
-    /// Where the issuer publishes its public keys
-    #[arg(long, env = "JWKS_URL", value_name = "URL")]
-    pub jwks_url: Option<String>,
+    /// Where the issuer is reached for its public keys and its events
+    #[arg(long, env = "ISSUER_URL", value_name = "URL")]
+    pub issuer_url: Option<String>,
     /// PEM file with the authorities that may sign its certificate; the system's when not given
-    #[arg(long, env = "JWKS_CA_FILE", value_name = "FILE")]
-    pub jwks_ca_file: Option<PathBuf>,
+    #[arg(long, env = "ISSUER_CA_FILE", value_name = "FILE")]
+    pub issuer_ca_file: Option<PathBuf>,
+    /// File with this service's client there, as `user-management clients create` prints it; read again at each use
+    #[arg(long, env = "ISSUER_CLIENT_FILE", value_name = "FILE")]
+    pub issuer_client_file: Option<PathBuf>,
 }
 
 /// What one client, and all together, may take.

@@ -29,11 +29,14 @@ const MAX_KEY: usize = 255;
 /// Headers of an answer that are kept with it.
 const KEPT: [HeaderName; 3] = [CONTENT_TYPE, LOCATION, ETAG];
 
-/// The key of a request, demanded: 400 without it. It belongs to the caller, the method and the path.
+/// The key of a request, demanded: 400 without it. It belongs to the method, the path, and the caller; on a route
+/// without token to what [`IdempotencyKey::of`] names.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
     key: String,
     scope: [u8; 32],
+    /// Whether it belongs to somebody: otherwise one guest's key would answer another.
+    owned: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
@@ -53,7 +56,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
             parts.uri.path().as_bytes(),
             subject.map(uuid::Uuid::into_bytes).as_ref().map_or(&[], |id| id),
         ]);
-        Ok(Self { key: key.to_owned(), scope })
+        Ok(Self { key: key.to_owned(), scope, owned: subject.is_some() })
     }
 }
 
@@ -76,6 +79,7 @@ impl IdempotencyKey {
     #[must_use]
     pub fn of(mut self, subject: &str) -> Self {
         self.scope = hash(&[&self.scope, subject.as_bytes()]);
+        self.owned = true;
         self
     }
 
@@ -83,8 +87,12 @@ impl IdempotencyKey {
     /// waits for it, up to the connection's `lock_timeout`.
     ///
     /// # Errors
-    /// `idempotency_key_reused` for another body, `idempotency_in_progress` when the wait was too long.
+    /// `idempotency_key_reused` for another body, `idempotency_in_progress` when the wait was too long; a bug (500) on a
+    /// route without token where [`IdempotencyKey::of`] was not called.
     pub async fn begin(self, pool: &PgPool, body: &impl Serialize) -> Result<Attempt, ApiError> {
+        if !self.owned {
+            return Err(ApiError::internal("an Idempotency-Key that belongs to nobody: say whose with `of`"));
+        }
         let request = hash(&[&serde_json::to_vec(body).map_err(ApiError::internal)?]);
         let mut tx = pool.begin().await?;
         // A key older than a day is taken over as if it had never been.

@@ -11,12 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
+use shop_client::Client;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::boot::BootError;
-use crate::config::TokenConfig;
 use crate::token::{KeyError, KeySource};
 
 /// The issuer is not asked again sooner, whatever key ids come.
@@ -62,28 +62,24 @@ struct Key {
 }
 
 impl JwksClient {
-    /// Follows the configured issuer; `None` when the configuration names none.
+    /// Follows the set of an issuer, trusting these authorities (PEM) or the system's.
     ///
     /// # Errors
-    /// When the URL is not safe enough or the authorities cannot be read.
-    pub fn from_config(config: &TokenConfig, protected: bool) -> Result<Option<Self>, BootError> {
-        let Some(url) = &config.jwks_url else { return Ok(None) };
-        let url = Url::parse(url)
-            .map_err(|error| BootError::usage(format_args!("JWKS_URL is not a URL: {error}")))?;
-        if protected && url.scheme() != "https" {
-            return Err(BootError::usage("JWKS_URL must be https:// in a protected environment"));
-        }
+    /// When no HTTP client can be made of them.
+    pub(crate) fn of(
+        issuer: &Client,
+        authorities: Option<&[u8]>,
+        cooldown: Duration,
+    ) -> Result<Self, BootError> {
+        let mut url = issuer.base_url().clone();
+        url.set_path(&format!("{}/.well-known/jwks.json", url.path().trim_end_matches('/')));
         let mut builder = reqwest::Client::builder();
-        if let Some(path) = &config.jwks_ca_file {
-            let unusable = |error: &dyn fmt::Display| {
-                BootError::usage(format_args!("JWKS_CA_FILE {} is not usable: {error}", path.display()))
-            };
-            let pem = std::fs::read(path).map_err(|error| unusable(&error))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
+        if let Some(pem) = authorities {
+            let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(BootError::unexpected)?;
             builder = builder.tls_certs_only(roots);
         }
         let http = builder.timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
-        Ok(Some(Self::new(http.map_err(BootError::unexpected)?, url, COOLDOWN)))
+        Ok(Self::new(http.map_err(BootError::unexpected)?, url, cooldown))
     }
 
     /// Follows the set at a URL. The issuer is asked again after `cooldown` at the soonest.

@@ -19,6 +19,9 @@ use crate::access::{Caller, CallerKind};
 /// The `typ` of an access token (RFC 9068 §2.1): keeps other tokens of the same issuer out.
 pub const TYPE: &str = "at+jwt";
 
+/// An access token is good for so long. Services hear of sessions that end before it, but must be able to forget them.
+pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(15);
+
 /// Clocks of two machines may differ by so many seconds.
 const LEEWAY: i64 = 5;
 
@@ -164,8 +167,7 @@ impl Verifier {
         // Times are checked here, on every use and not only on the first.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let verified =
-            Cache::builder().max_capacity(CACHE_TOKENS).time_to_live(Duration::from_secs(15 * 60)).build();
+        let verified = Cache::builder().max_capacity(CACHE_TOKENS).time_to_live(ACCESS_TOKEN_LIFE).build();
         Verifier(Arc::new(Inner { keys, validation, verified }))
     }
 

@@ -2,7 +2,8 @@
 //! credential exists; this is how the first ones are made.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -67,6 +68,9 @@ pub enum ClientsCommand {
         /// Unique name, such as order-management
         #[arg(long, value_name = "NAME")]
         name: String,
+        /// Write them to this new file, readable by its owner alone, instead; one that is there stays, and nothing is made
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
 }
 
@@ -91,13 +95,14 @@ pub(crate) async fn run(command: Command, config: &KitConfig) -> Result<(), Boot
             Ok(())
         }
         Command::GrantAdmin { email } => grant_admin(&connect(config).await?.pool, &email).await,
-        Command::Clients(ClientsCommand::Create { name }) => {
-            create_client(&connect(config).await?.pool, &name).await
+        Command::Clients(ClientsCommand::Create { to: Some(file), .. }) if file.exists() => Ok(()),
+        Command::Clients(ClientsCommand::Create { name, to }) => {
+            create_client(&connect(config).await?.pool, &name, to.as_deref()).await
         }
     }
 }
 
-fn in_folder(dir: &std::path::Path, error: &std::io::Error) -> BootError {
+fn in_folder(dir: &Path, error: &std::io::Error) -> BootError {
     let hint = match error.kind() {
         std::io::ErrorKind::NotFound => "make it with `keys init` first",
         _ => "check who owns the folder",
@@ -137,7 +142,7 @@ async fn grant_admin(pool: &PgPool, email: &str) -> Result<(), BootError> {
     Ok(())
 }
 
-async fn create_client(pool: &PgPool, name: &str) -> Result<(), BootError> {
+async fn create_client(pool: &PgPool, name: &str, to: Option<&Path>) -> Result<(), BootError> {
     let secret = Token::generate();
     let mut tx = pool.begin().await?;
     let id = clients::create(&mut tx, name, secret.hash()).await.map_err(|error| match error {
@@ -152,9 +157,26 @@ async fn create_client(pool: &PgPool, name: &str) -> Result<(), BootError> {
         )));
     };
     record(&mut tx, "client.created", id.uuid(), json!({ "name": name })).await?;
-    tx.commit().await?;
     let answer = json!({ "client_id": id, "client_secret": secret.reveal(), "name": name });
-    writeln!(std::io::stdout(), "{answer}").map_err(BootError::unexpected)
+    // Written before the commit: a client whose secret nobody has would keep the name.
+    match to {
+        Some(file) => write_new(file, &format!("{answer}\n")).map_err(|error| {
+            BootError::usage(format_args!("--to {} cannot be written: {error}", file.display()))
+        })?,
+        None => writeln!(std::io::stdout(), "{answer}").map_err(BootError::unexpected)?,
+    }
+    let done = tx.commit().await;
+    if let (Err(_), Some(file)) = (&done, to) {
+        // What it holds was never made.
+        let _removed = std::fs::remove_file(file);
+    }
+    Ok(done?)
+}
+
+fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut open = std::fs::OpenOptions::new();
+    let mut opened = open.write(true).create_new(true).mode(0o600).open(file)?;
+    opened.write_all(text.as_bytes())
 }
 
 async fn record(

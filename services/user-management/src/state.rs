@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::FromRef;
 use shop_kit::db::HotReads;
@@ -13,8 +12,7 @@ use crate::hashing::Hasher;
 use crate::keys::SigningKeys;
 use crate::sealing::Sealer;
 
-/// An access token is good for so long; it is not asked about elsewhere, so this bounds what a stolen one is worth.
-pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(15);
+pub use shop_kit::token::ACCESS_TOKEN_LIFE;
 
 /// Cheap to clone.
 #[derive(Clone)]

@@ -116,7 +116,7 @@ fn environment(resolved: &Resolved, service: &Service) -> IndexMap<String, Strin
     set("SMTP_URL", &format!("smtp://127.0.0.1:{SMTP_PORT}"));
     if let Some(issuer) = resolved.services.values().find(|one| one.secrets.contains_key(SIGNING_KEYS)) {
         set("ISSUER", &url(issuer));
-        set("JWKS_URL", &format!("{}/.well-known/jwks.json", url(issuer)));
+        set("ISSUER_URL", &url(issuer));
     }
     for dependency in service.depends_on.iter().filter_map(|name| resolved.services.get(name)) {
         let variable = dependency.name.as_str().to_uppercase().replace('-', "_");

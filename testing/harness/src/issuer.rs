@@ -32,7 +32,7 @@ pub struct Issuer {
     key: Vec<u8>,
     /// As a JWK has it.
     public: String,
-    jwks_url: String,
+    url: String,
     serving: JoinHandle<()>,
 }
 
@@ -46,14 +46,15 @@ impl Issuer {
         let jwk = json!({
             "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": KID, "x": public,
         });
-        let router = Router::new().route("/jwks", get(move || async move { Json(json!({ "keys": [jwk] })) }));
+        let router = Router::new()
+            .route("/.well-known/jwks.json", get(move || async move { Json(json!({ "keys": [jwk] })) }));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let jwks_url = format!("http://{}/jwks", listener.local_addr().expect("it is bound"));
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let serving = tokio::spawn(async move {
             let ended = axum::serve(listener, router).await;
             ended.expect("the issuer serves until it is dropped");
         });
-        Self { key: document.as_ref().to_vec(), public, jwks_url, serving }
+        Self { key: document.as_ref().to_vec(), public, url, serving }
     }
 
     /// What stands before the routes of a router in this process that believes this issuer.
@@ -64,7 +65,7 @@ impl Issuer {
 
     /// The service, believing this issuer.
     pub fn of(&self, program: ServiceProgram) -> ServiceProgram {
-        program.env("ISSUER", NAME).env("AUDIENCE", AUDIENCE).env("JWKS_URL", &self.jwks_url)
+        program.env("ISSUER", NAME).env("AUDIENCE", AUDIENCE).env("ISSUER_URL", &self.url)
     }
 
     /// A token to be made: of somebody new, without a role, signed in for a quarter of an hour.

@@ -27,7 +27,7 @@ const TABLE: &[Crate] = &[
     allow("shop-api", &[], &[]),
     allow("shop-client", &["shop-api"], &[]),
     // The kit's own tests need the real PostgreSQL, Redis and mailbox; shop-test itself stands on the kit.
-    allow("shop-kit", &["shop-api"], &["shop-testbed"]),
+    allow("shop-kit", &["shop-api", "shop-client"], &["shop-testbed"]),
     allow("user-management", &["shop-kit", "shop-api", "shop-client"], &["shop-test", "shop-testbed"]),
     allow("shop-platform", &[], &[]),
     allow("shop-templates", &["shop-platform"], &[]),

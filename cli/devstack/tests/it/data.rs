@@ -49,6 +49,29 @@ async fn the_serve_role_has_the_rows_and_not_the_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_follows_the_issuer_gets_a_client_there_once() {
+    let bench = Bench::new(&["tiny", "follower"]);
+    let specs = || {
+        let mut issuer = service("tiny", &[], false);
+        issuer.secrets.push(("SIGNING_KEYS_DIR".into(), "signing-keys".into()));
+        let mut follower = service("follower", &[], false);
+        follower.secrets.push(("ISSUER_CLIENT_FILE".into(), "follower-client".into()));
+        vec![follower, issuer]
+    };
+    for said in ["create --name follower --to", "as it was left"] {
+        let (running, record) = bench.ready(bench.options(specs())).await;
+        let issuer = record.services.iter().find(|service| service.name == "tiny").unwrap();
+        let environment =
+            &record.services.iter().find(|service| service.name == "follower").unwrap().environment;
+        assert_eq!(environment["ISSUER_URL"], issuer.replicas[0].url);
+        let client = &environment["ISSUER_CLIENT_FILE"];
+        assert_eq!(std::fs::read_to_string(client).unwrap(), said);
+        std::fs::write(client, "as it was left").unwrap();
+        assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reset_drops_what_dev_made_and_keeps_the_rest_and_seeds_again() {
     let bench = Bench::new(&["tiny"]);
     let seeds = || std::fs::read_to_string(bench.file("seeded")).unwrap().lines().count();

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod auth;
 pub mod clients;
 mod email;
+pub mod events;
 pub mod profile;
 mod rules;
 

@@ -19,7 +19,7 @@ use crate::health::Health;
 use crate::layers::Edge;
 use crate::limit::Limiter;
 use crate::outbox::Relay;
-use crate::{docs, metrics, schema, serve as server};
+use crate::{docs, metrics, retention, schema, serve as server};
 
 /// How long workers get to finish what they hold.
 const WORKERS_END: Duration = Duration::from_secs(5);
@@ -52,6 +52,7 @@ pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Resu
         started = started => started?,
         () = terminated.cancelled() => return Ok(()),
     };
+    kit.workers.spawn(kit.stop.clone().run_until_cancelled_owned(retention::run(kit.db.pool.clone())));
     if let Some(relay) = relay {
         kit.workers.spawn(relay.run(kit.stop.clone()));
     }

@@ -1,7 +1,11 @@
 //! The command line: no default credential, one clear sentence for each mistake.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use serde_json::Value;
 use shop_api::Code;
+use shop_api::users::clients::ClientCredentials;
 use shop_test::TestDb;
 
 use crate::visitor::SECRET;
@@ -60,6 +64,30 @@ async fn a_service_client_is_made_once() {
         assert_eq!(refused.status.code(), Some(2), "{}", refused.output);
         assert!(refused.output.contains(says), "{}", refused.output);
     }
+}
+
+#[tokio::test]
+async fn a_service_client_is_written_to_a_new_file_and_one_that_is_there_stays() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let create = async |file: &Path| {
+        let file = file.display().to_string();
+        world.program().run(&["clients", "create", "--name", "product-catalog", "--to", &file]).await
+    };
+    let nowhere = create(&folder.path().join("no/client")).await;
+    assert_eq!(nowhere.status.code(), Some(2), "{}", nowhere.output);
+    assert!(nowhere.output.contains("cannot be written"), "{}", nowhere.output);
+    assert_eq!(world.count("SELECT count(*) FROM service_clients").await, 0, "nothing half done");
+
+    let file = folder.path().join("client");
+    let made = create(&file).await;
+    let written = std::fs::read_to_string(&file).unwrap();
+    let client: ClientCredentials = serde_json::from_str(&written).unwrap();
+    assert!(made.status.success() && !made.output.contains(&client.client_secret), "{}", made.output);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(create(&file).await.status.success(), "once more changes nothing");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    assert_eq!(world.count("SELECT count(*) FROM service_clients").await, 1);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod addresses;
 mod admin;
 mod commands;
 mod draining;
+mod elsewhere;
 mod enumeration;
 mod forgotten;
 mod hostile;

@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use shop_api::{Code, Problem};
 use shop_kit::db::DbConfig;
@@ -35,9 +35,13 @@ impl Validate for Order {
 /// An effect that must happen once.
 async fn place(
     State(pool): State<PgPool>,
+    headers: HeaderMap,
     key: IdempotencyKey,
     Json(order): Json<Order>,
 ) -> Result<Response, ApiError> {
+    // A route without token: what only this guest knows says whose the key is.
+    let guest = headers.get("x-guest").and_then(|guest| guest.to_str().ok());
+    let key = guest.map_or(key.clone(), |guest| key.of(guest));
     let mut first = match key.begin(&pool, &order).await? {
         Attempt::Replay(answer) => return Ok(answer),
         Attempt::First(first) => first,
@@ -74,7 +78,14 @@ impl Shop {
     }
 
     async fn send(&self, path: &str, key: Option<&str>, body: &str) -> Answer {
+        self.send_as(Some("ada"), path, key, body).await
+    }
+
+    async fn send_as(&self, guest: Option<&str>, path: &str, key: Option<&str>, body: &str) -> Answer {
         let mut request = Request::post(path).header("content-type", "application/json");
+        if let Some(guest) = guest {
+            request = request.header("x-guest", guest);
+        }
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -222,4 +233,20 @@ async fn a_key_is_forgotten_after_a_day() {
     assert_eq!((reused.status, reused.replayed), (StatusCode::CREATED, false));
     assert_eq!(prune(&shop.pool).await.unwrap(), 1);
     assert!(shop.send("/orders", Some("k1"), r#"{"amount": 6}"#).await.replayed);
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_one_guest_and_never_to_nobody() {
+    let shop = Shop::open().await;
+    let body = r#"{"amount":3}"#;
+    let mut ids = Vec::new();
+    for guest in ["ada", "bob"] {
+        let answer = shop.send_as(Some(guest), "/orders", Some("k"), body).await;
+        assert_eq!((answer.status, answer.replayed), (StatusCode::CREATED, false), "{guest}");
+        ids.push(answer.body);
+    }
+    assert_ne!(ids[0], ids[1]);
+    let nobody = shop.send_as(None, "/orders", Some("k"), body).await;
+    assert_eq!((nobody.status, nobody.code()), (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal));
+    assert_eq!(shop.effects().await, 2);
 }
