@@ -1,5 +1,5 @@
-//! Queries of refresh tokens: a family is a session, a token is used once (RFC 9700 §4.14). Rotation is one
-//! statement; what a token that was not rotated means is told by [`find`].
+//! Queries of refresh tokens: a family is a session, a token is used once (RFC 9700 §4.14). Whoever brings one holds
+//! first the account and then the session ([`hold`]), as everybody does, and only then touches a token.
 
 use shop_api::Roles;
 use shop_api::ids::{SessionId, UserId};
@@ -20,70 +20,31 @@ pub struct Refreshed {
     pub expires_at: OffsetDateTime,
 }
 
-/// Uses a token up and puts its successor in its place; `None` when it was used before, is unknown, or its session
-/// is over. Of many at once exactly one gets through. `sealed` is the successor under a key made from the old token.
-pub async fn rotate(
-    tx: &mut PgConnection,
-    presented: SecretHash,
-    successor: SecretHash,
-    sealed: &[u8],
-) -> sqlx::Result<Option<Refreshed>> {
-    let row = sqlx::query!(
-        r#"WITH used AS (
-               UPDATE refresh_tokens SET used_at = now(), next_hash = $2, successor = $3
-               WHERE hash = $1 AND used_at IS NULL RETURNING session_id
-           ), alive AS (
-               UPDATE sessions s SET last_used_at = now(), expires_at = least(s.ends_at, $4)
-               FROM used, users u
-               WHERE s.id = used.session_id AND s.revoked_at IS NULL AND s.expires_at > now()
-                 AND u.id = s.user_id AND u.status = 'active'
-               RETURNING s.id, s.user_id, s.expires_at, u.roles
-           ), fresh AS (
-               INSERT INTO refresh_tokens (hash, session_id) SELECT $2, id FROM alive
-           )
-           SELECT id AS "id!", user_id AS "user_id!", expires_at AS "expires_at!", roles AS "roles!" FROM alive"#,
-        presented.as_bytes(),
-        successor.as_bytes(),
-        sealed,
-        OffsetDateTime::now_utc() + IDLE
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(row.map(|row| Refreshed {
-        session: row.id.into(),
-        user: row.user_id.into(),
-        roles: Roles::from_names(row.roles.iter().map(String::as_str)),
-        expires_at: row.expires_at,
-    }))
-}
-
-/// A token that [`rotate`] did not take.
-pub struct Spent {
+/// The session of a token, held until the transaction ends.
+pub struct Family {
     pub session: Refreshed,
-    /// Its session lives and its account is active.
+    /// It lives and its account is active.
     pub alive: bool,
-    /// The successor, sealed: only within the grace time and while the successor itself is unused.
-    pub successor: Option<Vec<u8>>,
 }
 
-/// What is known of a token; `None` when it is none of ours. Its session is locked until the transaction ends.
-pub async fn find(tx: &mut PgConnection, presented: SecretHash) -> sqlx::Result<Option<Spent>> {
+/// Holds the account and then the session of a token; `None` when it is none of ours. Closing an account takes the same
+/// two first and the tokens with the session: in another order each could wait for the other.
+pub async fn hold(tx: &mut PgConnection, presented: SecretHash) -> sqlx::Result<Option<Family>> {
+    // The session is joined to the row that holds the account, so it cannot be held before that.
     let row = sqlx::query!(
-        r#"SELECT s.id, s.user_id, s.expires_at, u.roles,
-                  s.revoked_at IS NULL AND s.expires_at > now() AND u.status = 'active' AS "alive!",
-                  CASE WHEN r.used_at > clock_timestamp() - make_interval(secs => $2) AND n.used_at IS NULL
-                       THEN r.successor END AS successor
-           FROM refresh_tokens r
-           JOIN sessions s ON s.id = r.session_id
-           JOIN users u ON u.id = s.user_id
-           LEFT JOIN refresh_tokens n ON n.hash = r.next_hash
-           WHERE r.hash = $1 FOR UPDATE OF s"#,
-        presented.as_bytes(),
-        GRACE_SECONDS
+        r#"WITH account AS (
+               SELECT s.id AS session_id, u.roles, u.status
+               FROM refresh_tokens r JOIN sessions s ON s.id = r.session_id JOIN users u ON u.id = s.user_id
+               WHERE r.hash = $1 FOR SHARE OF u
+           )
+           SELECT s.id, s.user_id, s.expires_at, a.roles,
+                  s.revoked_at IS NULL AND s.expires_at > now() AND a.status = 'active' AS "alive!"
+           FROM account a JOIN sessions s ON s.id = a.session_id FOR NO KEY UPDATE OF s"#,
+        presented.as_bytes()
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| Spent {
+    Ok(row.map(|row| Family {
         session: Refreshed {
             session: row.id.into(),
             user: row.user_id.into(),
@@ -91,6 +52,48 @@ pub async fn find(tx: &mut PgConnection, presented: SecretHash) -> sqlx::Result<
             expires_at: row.expires_at,
         },
         alive: row.alive,
-        successor: row.successor,
     }))
+}
+
+/// Uses a token of a held session up and puts its successor in its place: when the session ends now, or `None` when the
+/// token was used before. Of many at once exactly one gets through. `sealed` is the successor under a key made from the
+/// old token.
+pub async fn rotate(
+    tx: &mut PgConnection,
+    session: SessionId,
+    presented: SecretHash,
+    successor: SecretHash,
+    sealed: &[u8],
+) -> sqlx::Result<Option<OffsetDateTime>> {
+    sqlx::query_scalar!(
+        r#"WITH used AS (
+               UPDATE refresh_tokens SET used_at = now(), next_hash = $2, successor = $3
+               WHERE hash = $1 AND session_id = $5 AND used_at IS NULL RETURNING session_id
+           ), fresh AS (
+               INSERT INTO refresh_tokens (hash, session_id) SELECT $2, session_id FROM used
+           )
+           UPDATE sessions s SET last_used_at = now(), expires_at = least(s.ends_at, $4)
+           FROM used WHERE s.id = used.session_id RETURNING s.expires_at"#,
+        presented.as_bytes(),
+        successor.as_bytes(),
+        sealed,
+        OffsetDateTime::now_utc() + IDLE,
+        session.uuid()
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// The sealed successor of a token that [`rotate`] did not take: only within the grace time and while the successor
+/// itself is unused.
+pub async fn successor(tx: &mut PgConnection, presented: SecretHash) -> sqlx::Result<Option<Vec<u8>>> {
+    let sealed = sqlx::query_scalar!(
+        "SELECT r.successor FROM refresh_tokens r JOIN refresh_tokens n ON n.hash = r.next_hash
+         WHERE r.hash = $1 AND r.used_at > clock_timestamp() - make_interval(secs => $2) AND n.used_at IS NULL",
+        presented.as_bytes(),
+        GRACE_SECONDS
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(sealed.flatten())
 }

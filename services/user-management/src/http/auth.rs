@@ -19,7 +19,7 @@ use super::second_factor::{self, Proof};
 use super::{field, reauth};
 use crate::db::audit::Actor;
 use crate::db::backoff::{self, Attempt};
-use crate::db::refresh::{self, Refreshed};
+use crate::db::refresh::{self, Family, Refreshed};
 use crate::db::sessions::{self, Ended, Start, Started};
 use crate::db::users::{self, Credentials};
 use crate::domain::email::Email;
@@ -156,20 +156,23 @@ async fn refresh_tokens(
     let sealed = sealer.seal(SUCCESSOR, successor.reveal().as_bytes());
 
     let mut tx = state.pool.begin().await?;
-    let rotated = refresh::rotate(&mut tx, presented.hash(), successor.hash(), &sealed).await?;
-    if let Some(session) = rotated {
-        tx.commit().await?;
-        return tokens(&state, &session, &successor);
-    }
-    let spent = refresh::find(&mut tx, presented.hash()).await?.ok_or(Code::InvalidToken)?;
-    if !spent.alive {
+    let hash = presented.hash();
+    let Family { session, alive } = refresh::hold(&mut tx, hash).await?.ok_or(Code::InvalidToken)?;
+    if !alive {
         return Err(Code::SessionEnded.into());
     }
-    let again = spent.successor.and_then(|sealed| sealer.open(SUCCESSOR, &sealed));
-    if let Some(successor) = again.and_then(|text| Token::parse(std::str::from_utf8(&text).ok()?)) {
-        return tokens(&state, &spent.session, &successor);
+    if let Some(expires_at) =
+        refresh::rotate(&mut tx, session.session, hash, successor.hash(), &sealed).await?
+    {
+        tx.commit().await?;
+        return tokens(&state, &Refreshed { expires_at, ..session }, &successor);
     }
-    let Refreshed { session, user, .. } = spent.session;
+    let again = refresh::successor(&mut tx, hash).await?;
+    let again = again.and_then(|sealed| sealer.open(SUCCESSOR, &sealed));
+    if let Some(successor) = again.and_then(|text| Token::parse(std::str::from_utf8(&text).ok()?)) {
+        return tokens(&state, &session, &successor);
+    }
+    let Refreshed { session, user, .. } = session;
     sessions::revoke(&mut tx, user, session, Ended::RefreshReuse).await?;
     events::sessions_revoked(&mut tx, user, &[session], Ended::RefreshReuse).await?;
     let data = json!({ "session": session });

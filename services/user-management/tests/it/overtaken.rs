@@ -2,9 +2,11 @@
 //! one, ended the session or moved to another mailbox while it was under way.
 
 use serde_json::{Value, json};
-use shop_api::{Code, Role};
+use shop_api::{Code, Role, UserId};
 use shop_test::Answer;
 use sqlx::PgExecutor;
+use user_management::db::profile;
+use user_management::db::sessions::{self, Ended};
 
 use crate::visitor::SECRET;
 use crate::world::{PASSWORD, Person, World};
@@ -250,15 +252,50 @@ async fn the_account_is_held_before_codes_and_links() {
 /// Another service would believe the old roles for a quarter of an hour: no event names a session that begins later.
 #[tokio::test]
 async fn who_loses_a_role_while_signing_in_signs_in_without_it() {
-    use base64::Engine as _;
     let world = World::start().await;
     let admin = world.person(Role::Admin).await;
     let retired = "UPDATE users SET roles = '{customer}' WHERE id = $1";
     let login = world.try_login(&admin.email, PASSWORD);
     let (answer, _) = overtaken(&world, &admin, retired, login).await;
-    let tokens: Value = answer.expect(200).json();
+    assert_eq!(roles(&answer.expect(200).json()), json!(["customer"]));
+}
+
+/// What ends with the account goes in the order in which a refresh holds it: account, session, token. In two orders each
+/// of them would wait for the other, and the database would give one of them up.
+#[tokio::test]
+async fn a_refresh_waits_for_whoever_closes_the_account() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let tokens = world.login(ADA).await;
+    let ada = sqlx::query_scalar::<_, uuid::Uuid>("SELECT id FROM users").fetch_one(world.db.pool()).await;
+    let ada = UserId::from(ada.unwrap());
+    let mut tx = world.db.pool().begin().await.unwrap();
+    sessions::revoke_all(&mut tx, ada, None, Ended::Deleted).await.unwrap();
+    let (answer, ()) = futures::join!(world.refresh(&tokens.refresh_token), async {
+        shop_test::until("the refresh waits", || async { world.somebody_waits().await }).await;
+        profile::anonymise(&mut tx, ada).await.expect("nobody is given up");
+        tx.commit().await.unwrap();
+    });
+    answer.expect_problem(Code::InvalidToken);
+}
+
+/// The same for whoever refreshes: the new access token must not say what is over.
+#[tokio::test]
+async fn who_loses_a_role_while_refreshing_goes_on_without_it() {
+    let world = World::start().await;
+    let admin = world.person(Role::Admin).await;
+    let tokens: Value = world.try_login(&admin.email, PASSWORD).await.expect(200).json();
+    assert_eq!(roles(&tokens), json!(["customer", "admin"]));
+    let retired = "UPDATE users SET roles = '{customer}' WHERE id = $1";
+    let refresh = world.refresh(tokens["refresh_token"].as_str().unwrap());
+    let (answer, _) = overtaken(&world, &admin, retired, refresh).await;
+    assert_eq!(roles(&answer.expect(200).json()), json!(["customer"]));
+}
+
+/// What the access token of an answer says of its bearer.
+fn roles(tokens: &Value) -> Value {
+    use base64::Engine as _;
     let payload = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
-    let claims: Value = serde_json::from_slice(&payload).unwrap();
-    assert_eq!(claims["roles"], json!(["customer"]));
+    serde_json::from_slice::<Value>(&payload).unwrap()["roles"].take()
 }
