@@ -7,12 +7,12 @@ use serde_json::json;
 use shop_api::users::auth::{ConfirmPassword, ConfirmWithCode, RecoveryCodes, TotpCode, TotpStarted};
 use shop_api::{Code, Permission};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use utoipa_axum::routes;
 
 use super::audit::record;
 use super::auth::secret;
-use super::reauth::{Confirmed, admit_signed_in, confirm_password, refused};
+use super::reauth::{admit_signed_in, confirm_password, refused};
 use super::second_factor::{Proof, accept, unix_now, unseal};
 use crate::db::backoff::{self, Attempt, Reserved};
 use crate::db::{totp, users};
@@ -112,13 +112,7 @@ async fn remove(
     from: ClientAddr,
     Json(body): Json<ConfirmWithCode>,
 ) -> Result<StatusCode, ApiError> {
-    let (confirmed, attempt) = confirm_both(&state, &me, from, &body).await?;
-    let mut tx = state.pool.begin().await?;
-    confirmed.hold(&mut tx, &me).await?;
-    if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
-        tx.rollback().await?;
-        return Err(code_refused(&state, &me).await?);
-    }
+    let (mut tx, attempt) = prove_both(&state, &me, from, &body).await?;
     totp::remove(&mut tx, me.user()).await?;
     users::touch(&mut tx, me.user()).await?;
     record(&mut tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
@@ -142,13 +136,7 @@ async fn renew_recovery_codes(
     from: ClientAddr,
     Json(body): Json<ConfirmWithCode>,
 ) -> Result<Response, ApiError> {
-    let (confirmed, attempt) = confirm_both(&state, &me, from, &body).await?;
-    let mut tx = state.pool.begin().await?;
-    confirmed.hold(&mut tx, &me).await?;
-    if !accept(&mut tx, &state, me.user(), &Proof::guess(&body.code)).await? {
-        tx.rollback().await?;
-        return Err(code_refused(&state, &me).await?);
-    }
+    let (mut tx, attempt) = prove_both(&state, &me, from, &body).await?;
     let codes = new_recovery_codes(&mut tx, &me).await?;
     record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
     mail::enqueue(&mut *tx, "recovery_codes_renewed", me.user().uuid(), &json!({})).await?;
@@ -157,23 +145,27 @@ async fn renew_recovery_codes(
     Ok(secret(&codes))
 }
 
-/// The password was right, and a guess at the code is counted.
-async fn confirm_both(
+/// Password and code were right: the transaction in which the code is used up and the account held, and the attempt to be
+/// given back when it is committed.
+async fn prove_both(
     state: &AppState,
     me: &SignedIn,
     from: ClientAddr,
     body: &ConfirmWithCode,
-) -> Result<(Confirmed, Reserved), ApiError> {
+) -> Result<(Transaction<'static, Postgres>, Reserved), ApiError> {
     let confirmed = confirm_password(state, &me.user(), &from, &body.password).await?;
     need_factor(&state.pool, me).await?;
-    Ok((confirmed, admit_signed_in(state, Attempt::on(&me.account.email, from)).await?))
-}
-
-/// Writes the wrong code down. After the transaction that held the account has been given up: it takes a connection of
-/// its own, and whoever holds one must not wait for another.
-async fn code_refused(state: &AppState, me: &SignedIn) -> Result<ApiError, ApiError> {
+    let attempt = admit_signed_in(state, Attempt::on(&me.account.email, from)).await?;
+    let mut tx = state.pool.begin().await?;
+    confirmed.hold(&mut tx, me).await?;
+    if accept(&mut tx, state, me.user(), &Proof::guess(&body.code)).await? {
+        return Ok((tx, attempt));
+    }
+    // Given up before it is written down: that takes a connection of its own, and whoever holds one must not wait for
+    // another.
+    tx.rollback().await?;
     refused(state, "totp.refused", me.user()).await?;
-    Ok(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"))
+    Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"))
 }
 
 /// 404 where no second factor is in force.
