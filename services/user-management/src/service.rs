@@ -50,10 +50,11 @@ impl Service for UserManagement {
         let state =
             AppState::new(kit, config.hasher()?, Arc::clone(&keys), config.sealer()?, config.quotas());
 
+        let audit_retention = config.audit_retention();
         let letters = Arc::new(Letters::new(config.public_base_url));
         kit.workers.spawn(mailer.run(kit.db.pool.clone(), letters, kit.stop.clone()));
         until_stop(kit, SigningKeys::watch(Arc::clone(&keys)));
-        until_stop(kit, sweep::run(kit.db.pool.clone()));
+        until_stop(kit, sweep::run(kit.db.pool.clone(), audit_retention));
 
         let tokens = &kit.config.tokens;
         let verifier = Verifier::new(&tokens.issuer, &tokens.audience, keys);

@@ -40,7 +40,7 @@ impl Validate for AuditQuery {
     }
 }
 
-/// One line of the audit log. It is never changed or removed.
+/// One line of the audit log. It is never changed, and kept for as long as the shop says, ninety days at the least.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a72", "at": "2026-11-22T10:00:00Z",

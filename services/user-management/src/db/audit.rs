@@ -1,12 +1,12 @@
 //! The audit log: who did what to whom. Rows are written in the transaction of what they tell of and never
-//! changed. Ids and reasons only: no e-mail, no secret, no whole network address.
+//! changed; they go when they are old enough. Ids and reasons only: no e-mail, no secret, no whole network address.
 
 use serde_json::Value;
 use shop_api::ids::{AuditId, UserId};
 use shop_api::users::audit::AuditEntry;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::plan_for_values;
 
@@ -80,21 +80,44 @@ pub async fn list(
     Ok(rows.into_iter().map(AuditEntry::from).collect())
 }
 
-/// Every entry about this user, newest first: for its export. What an administrator did to others is the others', and
+/// So many entries about this user, newest first, older than `before`: for its export. What an administrator did to others is the others', and
 /// of what others did to this one it is told when and what, not who and from where, nor the note they made.
-pub async fn all_of(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<AuditEntry>> {
+pub async fn about(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    before: Option<AuditId>,
+    limit: i64,
+) -> sqlx::Result<Vec<AuditEntry>> {
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, at, action, CASE WHEN own THEN actor END AS actor, subject, request_id,
                   CASE WHEN own THEN place ELSE '' END AS "place!",
                   CASE WHEN own THEN data ELSE data - 'reason' END AS "data!"
            FROM audit_log, LATERAL (SELECT actor = subject OR actor_kind = 'system' AS own) whose
-           WHERE subject = $1 ORDER BY id DESC"#,
-        user.uuid()
+           WHERE subject = $1 AND id < $2 ORDER BY id DESC LIMIT $3"#,
+        user.uuid(),
+        before.map_or(Uuid::max(), |id| id.uuid()),
+        limit
     )
-    .fetch_all(tx)
+    .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(AuditEntry::from).collect())
+}
+
+/// Throws away entries from before `older_than`, at most a thousand at a time. Of the last ninety days the table itself
+/// lets nobody take one away.
+pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
+    // Ids begin with the time: the oldest stand first in the primary key, and no others are read.
+    let millis = u64::try_from(older_than.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    let done = sqlx::query!(
+        "DELETE FROM audit_log WHERE id IN
+             (SELECT id FROM audit_log WHERE id < $1 AND at < $2 ORDER BY id LIMIT 1000)",
+        Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid(),
+        older_than
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 struct Row {

@@ -150,13 +150,14 @@ pub async fn succeeded(tx: &mut PgConnection, reserved: &Reserved, user: UserId)
     uncount(tx, attempt).await
 }
 
-/// Throws away what no decision needs any more, at most a thousand of each: failures before `older_than` that nobody
-/// counts just now, and places that count as unknown again.
+/// Throws away what no decision needs any more, at most a thousand of each: failures before `older_than`, and
+/// places that count as unknown again; but none that somebody holds just now.
 pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "WITH places AS (
              DELETE FROM known_places WHERE key IN
-                 (SELECT key FROM known_places WHERE last_seen_at < now() - interval '30 days' LIMIT 1000)
+                 (SELECT key FROM known_places WHERE last_seen_at < now() - interval '30 days' LIMIT 1000
+                  FOR UPDATE SKIP LOCKED)
          )
          DELETE FROM login_backoff WHERE key IN
              (SELECT key FROM login_backoff WHERE last_failure_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",

@@ -6,6 +6,7 @@ use shop_api::ids::{SessionId, UserId};
 use shop_api::users::auth::Session;
 use sqlx::{PgConnection, PgExecutor};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::domain::token::SecretHash;
 
@@ -13,6 +14,9 @@ use crate::domain::token::SecretHash;
 pub const ABSOLUTE: Duration = Duration::days(30);
 /// A session that is not refreshed for this long ends.
 pub const IDLE: Duration = Duration::days(14);
+
+/// So many sessions are listed at a time.
+pub const PAGE: i64 = 1000;
 
 /// Why a session ended, as the database knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,22 +144,26 @@ pub async fn live(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Vec<Ses
     Ok(ids.into_iter().map(SessionId::from).collect())
 }
 
-/// Live sessions of a user, the newest first.
+/// So many live sessions of a user, the newest first, older than `before`.
 pub async fn list(
     db: impl PgExecutor<'_>,
     user: UserId,
-    current: Option<SessionId>,
+    current: SessionId,
+    before: Option<SessionId>,
+    limit: i64,
 ) -> sqlx::Result<Vec<Session>> {
     let rows = sqlx::query!(
         "SELECT id, user_agent, address, created_at, last_used_at, expires_at FROM sessions
-         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now() ORDER BY id DESC LIMIT 1000",
-        user.uuid()
+         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now() AND id < $2 ORDER BY id DESC LIMIT $3",
+        user.uuid(),
+        before.map_or(Uuid::max(), SessionId::uuid),
+        limit
     )
     .fetch_all(db)
     .await?;
     let sessions = rows.into_iter().map(|row| Session {
         id: row.id.into(),
-        current: current.is_some_and(|current| current.uuid() == row.id),
+        current: current.uuid() == row.id,
         user_agent: row.user_agent,
         address: row.address,
         created_at: row.created_at,
@@ -205,10 +213,12 @@ pub async fn revoke_all(
 }
 
 /// Throws away sessions that ended before `older_than`, and their refresh tokens with them; at most a thousand at
-/// a time, so that no statement is long.
+/// a time, so that no statement is long. What somebody holds just now is left to the next time: whoever closes an account
+/// takes the same rows in another order.
 pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
     let done = sqlx::query!(
-        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT 1000)",
+        "DELETE FROM sessions WHERE id IN
+             (SELECT id FROM sessions WHERE expires_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
         older_than
     )
     .execute(db)

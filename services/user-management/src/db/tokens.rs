@@ -131,8 +131,15 @@ pub async fn clear(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Throws away tokens that expired before `older_than`.
+/// Throws away tokens that expired before `older_than`, at most a thousand at a time, but those that somebody holds just
+/// now.
 pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
-    let done = sqlx::query!("DELETE FROM mail_tokens WHERE expires_at < $1", older_than).execute(db).await?;
+    let done = sqlx::query!(
+        "DELETE FROM mail_tokens WHERE hash IN
+             (SELECT hash FROM mail_tokens WHERE expires_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+        older_than
+    )
+    .execute(db)
+    .await?;
     Ok(done.rows_affected())
 }

@@ -217,11 +217,12 @@ pub async fn recipient(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Opti
     .await
 }
 
-/// Throws away registrations that nobody verified since `older_than`, at most a thousand at a time.
+/// Throws away registrations that nobody verified since `older_than`, at most a thousand at a time. One that somebody
+/// holds just now is being verified, or asked for again.
 pub async fn purge_unverified(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "DELETE FROM users WHERE id IN (SELECT id FROM users WHERE email_verified_at IS NULL AND status = 'active'
-                                        AND created_at < $1 LIMIT 1000)",
+                                        AND created_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
         older_than
     )
     .execute(db)

@@ -1,23 +1,22 @@
-//! A user's own account: read, edit, change the e-mail address, take everything along, close it.
+//! A user's own account: read, edit, change the e-mail address, close it.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, StatusCode, header};
+use http::StatusCode;
 use serde_json::json;
 use shop_api::Code;
 use shop_api::Permission::{ProfileRead, ProfileWrite, SecurityWrite};
 use shop_api::users::auth::ConfirmPassword;
-use shop_api::users::profile::{Account, ChangeEmail, Export, UpdateProfile};
+use shop_api::users::profile::{Account, ChangeEmail, UpdateProfile};
 use shop_kit::etag::{ETag, IfMatch, IfNoneMatch};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
-use time::OffsetDateTime;
 use utoipa_axum::routes;
 
 use super::audit::record;
 use super::field;
 use super::reauth::{confirm_password, limit};
 use crate::db::sessions::Ended;
-use crate::db::{self, admin, profile, sessions};
+use crate::db::{admin, profile, sessions};
 use crate::domain::email::Email;
 use crate::events;
 use crate::signed_in::SignedIn;
@@ -29,7 +28,6 @@ pub(super) fn router() -> ApiRouter<AppState> {
         .route(Access::Need(ProfileRead), routes!(read))
         .route(Access::Need(ProfileWrite), routes!(update))
         .route(Access::Need(ProfileWrite), routes!(close))
-        .route(Access::Need(ProfileRead), routes!(export))
         .route(Access::Need(SecurityWrite), routes!(change_email))
 }
 
@@ -93,26 +91,6 @@ async fn close(
     record(&mut tx, "user.deleted", me.user().uuid(), me.user().uuid(), json!({})).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Take along everything we hold about you
-#[utoipa::path(get, path = "/users/me/export", operation_id = "export_account", tag = "profile",
-    responses((status = 200, body = Export, headers(("Content-Disposition" = String)))))]
-async fn export(State(state): State<AppState>, me: SignedIn) -> Result<impl IntoResponse, ApiError> {
-    let mut tx = state.pool.begin().await?;
-    record(&mut tx, "user.exported", me.user().uuid(), me.user().uuid(), json!({})).await?;
-    tx.commit().await?;
-    let mut tx = db::snapshot(&state.pool).await?;
-    let export = Export {
-        exported_at: OffsetDateTime::now_utc(),
-        addresses: db::addresses::list(&mut *tx, me.user()).await?,
-        sessions: sessions::list(&mut *tx, me.user(), Some(me.session)).await?,
-        security: profile::security(&mut tx, me.user()).await?,
-        activity: db::audit::all_of(&mut tx, me.user()).await?,
-        account: me.account,
-    };
-    let as_file: (HeaderName, _) = (header::CONTENT_DISPOSITION, "attachment; filename=\"account.json\"");
-    Ok(([as_file], Json(export)))
 }
 
 /// Change your e-mail address

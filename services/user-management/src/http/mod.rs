@@ -6,6 +6,7 @@ mod admin;
 mod audit;
 mod auth;
 mod clients;
+mod export;
 mod me;
 mod oauth;
 mod pages;
@@ -32,6 +33,7 @@ pub(crate) fn router() -> ApiRouter<AppState> {
         oauth::router(),
         pages::router(),
         me::router(),
+        export::router(),
         addresses::router(),
         sessions::router(),
         totp::router(),

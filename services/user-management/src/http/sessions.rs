@@ -25,7 +25,8 @@ pub(super) fn router() -> ApiRouter<AppState> {
 /// List your sessions
 #[utoipa::path(get, path = "/users/me/sessions", operation_id = "list_sessions", tag = "sessions", responses((status = 200, body = SessionList)))]
 async fn list(State(state): State<AppState>, me: SignedIn) -> Result<Json<SessionList>, ApiError> {
-    Ok(Json(SessionList { items: sessions::list(&state.pool, me.user(), Some(me.session)).await? }))
+    let found = sessions::list(&state.pool, me.user(), me.session, None, sessions::PAGE).await?;
+    Ok(Json(SessionList { items: found }))
 }
 
 /// End one of your sessions

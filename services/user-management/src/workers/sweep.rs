@@ -1,12 +1,12 @@
-//! Throws away what is over: sessions and tokens past their end, old failures and events, registrations that nobody
-//! verified.
+//! Throws away what is over: sessions and tokens past their end, old failures, events and entries of the audit log,
+//! registrations that nobody verified.
 //! It decides nothing: every check asks for the end itself, so that a late sweep changes no answer.
 
 use shop_kit::outbox;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::db::{backoff, sessions, tokens, users};
+use crate::db::{audit, backoff, sessions, tokens, users};
 
 /// How many rows the purges take at a time, so that no statement is long.
 const BATCH: u64 = 1000;
@@ -21,10 +21,10 @@ const FAILURES: Duration = Duration::days(2);
 /// A service that was away for longer must be filled anew.
 const EVENTS: std::time::Duration = std::time::Duration::from_hours(14 * 24);
 
-/// Sweeps until it is dropped.
-pub async fn run(pool: PgPool) {
+/// Sweeps until it is dropped. Entries of the audit log are kept for `audit_retention`.
+pub async fn run(pool: PgPool, audit_retention: Duration) {
     loop {
-        match sweep(&pool, OffsetDateTime::now_utc()).await {
+        match sweep(&pool, OffsetDateTime::now_utc(), audit_retention).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "swept"),
             Err(error) => tracing::warn!(%error, "the sweep failed; the next one tries again"),
@@ -37,13 +37,14 @@ pub async fn run(pool: PgPool) {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn sweep(pool: &PgPool, now: OffsetDateTime) -> sqlx::Result<u64> {
+pub async fn sweep(pool: &PgPool, now: OffsetDateTime, audit_retention: Duration) -> sqlx::Result<u64> {
     // One that fails does not keep the others from their work.
     let steps = [
-        tokens::purge(pool, now).await,
+        in_batches(|| tokens::purge(pool, now)).await,
         in_batches(|| backoff::purge(pool, now - FAILURES)).await,
         in_batches(|| users::purge_unverified(pool, now - UNVERIFIED)).await,
         in_batches(|| sessions::purge(pool, now - SESSIONS)).await,
+        in_batches(|| audit::purge(pool, now - audit_retention)).await,
         outbox::prune(pool, EVENTS).await,
     ];
     steps.into_iter().try_fold(0, |rows, step| Ok(rows + step?))

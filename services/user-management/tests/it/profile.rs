@@ -1,5 +1,7 @@
 //! One's own account: read, edit, password, e-mail, export, closing.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 use shop_api::users::profile::{Account, Export};
 use shop_api::{Code, Role};
@@ -166,6 +168,28 @@ async fn an_export_holds_everything() {
         ["user.exported", "password.changed"]
     );
     assert!(!answer.text().contains("argon2"), "a hash is not part of an export");
+}
+
+/// More than is held in memory at once, of which none is left out and none comes twice.
+#[tokio::test]
+async fn an_export_of_very_much_holds_everything_too() {
+    let world = World::start().await;
+    let ada = world.person(Role::Customer).await;
+    for fill in [
+        "INSERT INTO audit_log (id, action, actor_kind, subject)
+         SELECT gen_random_uuid(), 'session.refused', 'system', $1 FROM generate_series(1, 2500)",
+        "INSERT INTO sessions (id, user_id, expires_at, ends_at)
+         SELECT gen_random_uuid(), $1, now() + interval '1 hour', now() + interval '1 hour'
+         FROM generate_series(1, 1999)",
+    ] {
+        sqlx::query(fill).bind(ada.id).execute(world.db.pool()).await.unwrap();
+    }
+    let export: Export = ada.client.get("/users/me/export").send().await.expect(200).json();
+    let entries: HashSet<_> = export.activity.iter().map(|entry| entry.id).collect();
+    assert_eq!((entries.len(), export.activity.len()), (2501, 2501));
+    let sessions: HashSet<_> = export.sessions.iter().map(|session| session.id).collect();
+    assert_eq!((sessions.len(), export.sessions.len()), (2000, 2000));
+    assert_eq!(export.sessions.iter().filter(|session| session.current).count(), 1);
 }
 
 #[tokio::test]

@@ -8,6 +8,11 @@ use uuid::Uuid;
 
 use crate::world::World;
 
+/// One of long ago, one of today.
+const ENTRIES: &str = "INSERT INTO audit_log (id, at, action, actor_kind) VALUES
+    (gen_random_uuid(), now() - interval '91 days', 'user.tested', 'system'),
+    (gen_random_uuid(), now(), 'user.tested', 'system')";
+
 /// Tries a statement as the role, in a transaction that is given up; the SQLSTATE of its refusal.
 async fn refusal(connection: &mut PgConnection, role: &str, sql: &'static str) -> Option<String> {
     connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE \"{role}\""))).await.unwrap();
@@ -24,11 +29,13 @@ async fn the_serving_role_can_do_its_work_and_no_more() {
     let mut connection = db.pool().acquire().await.unwrap();
     let sql = format!("CREATE ROLE \"{role}\"; SELECT grant_serve('{role}')");
     connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    connection.execute(ENTRIES).await.unwrap();
     for allowed in [
         "INSERT INTO users (id, email, password_hash) VALUES (gen_random_uuid(), 'a@b.co', 'x')",
         "DELETE FROM users",
         "UPDATE sessions SET last_used_at = now()",
         "SELECT count(*) FROM audit_log",
+        "DELETE FROM audit_log WHERE at < now() - interval '90 days'",
         "INSERT INTO audit_log (id, action, actor_kind) VALUES (gen_random_uuid(), 'user.tested', 'system')",
     ] {
         assert_eq!(refusal(&mut connection, &role, allowed).await, None, "{allowed}");

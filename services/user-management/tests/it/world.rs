@@ -216,6 +216,23 @@ impl World {
             .unwrap()
     }
 
+    /// An entry of the audit log about somebody, made so many days ago.
+    pub(crate) async fn entry(&self, subject: Uuid, days: i64) {
+        let at = OffsetDateTime::now_utc() - time::Duration::days(days);
+        let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap();
+        let id = uuid::Builder::from_unix_timestamp_millis(
+            millis,
+            Uuid::new_v4().as_bytes().first_chunk().unwrap(),
+        );
+        sqlx::query("INSERT INTO audit_log (id, at, action, actor_kind, subject) VALUES ($1, $2, 'user.tested', 'system', $3)")
+            .bind(id.into_uuid())
+            .bind(at)
+            .bind(subject)
+            .execute(self.db.pool())
+            .await
+            .unwrap();
+    }
+
     /// The actions of the audit log about somebody, in order.
     pub(crate) async fn audit(&self, subject: Uuid) -> Vec<String> {
         sqlx::query_scalar("SELECT action FROM audit_log WHERE subject = $1 ORDER BY id")
