@@ -18,8 +18,9 @@ use shop_kit::{Access, ApiError, ApiRouter, Caller, Json, Path, Query};
 use sqlx::PgConnection;
 use utoipa_axum::routes;
 
-use super::audit::record;
+use super::audit::{record, record_as};
 use crate::db::admin::{self, Locked, Search};
+use crate::db::audit::Actor;
 use crate::db::sessions::{self, Ended};
 use crate::events;
 use crate::state::AppState;
@@ -47,6 +48,7 @@ impl Keyset for After {
     responses((status = 200, body = Page<UserSummary>)))]
 async fn search(
     State(state): State<AppState>,
+    caller: Caller,
     Query(query): Query<UserQuery>,
 ) -> Result<Json<Page<UserSummary>>, ApiError> {
     let window = Window::<After>::of(&PageQuery { limit: query.limit, cursor: query.cursor })?;
@@ -59,6 +61,8 @@ async fn search(
     };
     let mut tx = state.pool.begin().await?;
     let found = admin::search(&mut tx, &wanted).await?;
+    // That somebody looked, never for what: that may be an address, and this outlives the account.
+    record_as(&mut tx, "user.searched", Actor::User(caller.subject), None, json!({})).await?;
     tx.commit().await?;
     Ok(Json(window.page(found, |user| After(user.id), |user| user)))
 }
@@ -66,8 +70,12 @@ async fn search(
 /// Read an account
 #[utoipa::path(get, path = "/users/{id}", operation_id = "read_user", tag = "administration", params(("id" = UserId, Path)),
     responses((status = 200, body = UserDetail), (status = 404)))]
-async fn read(State(state): State<AppState>, Path(id): Path<UserId>) -> Result<Json<UserDetail>, ApiError> {
-    Ok(Json(admin::get(&state.pool, id).await?.ok_or(Code::NotFound)?))
+async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<UserId>,
+) -> Result<Json<UserDetail>, ApiError> {
+    shown(state.pool.begin().await?, &caller, id).await
 }
 
 /// Disable an account
@@ -90,13 +98,14 @@ async fn disable(
     if user.is_last_admin {
         return Err(Code::LastAdmin.into());
     }
-    if user.status == UserStatus::Active {
-        admin::disable(&mut tx, id, &body.reason).await?;
-        let ended = sessions::revoke_all(&mut tx, id, None, Ended::Disabled).await?;
-        events::sessions_revoked(&mut tx, id, &ended, Ended::Disabled).await?;
-        events::user_disabled(&mut tx, id).await?;
-        record(&mut tx, "user.disabled", caller.subject, id.uuid(), json!({ "reason": body.reason })).await?;
+    if user.status != UserStatus::Active {
+        return shown(tx, &caller, id).await;
     }
+    admin::disable(&mut tx, id, &body.reason).await?;
+    let ended = sessions::revoke_all(&mut tx, id, None, Ended::Disabled).await?;
+    events::sessions_revoked(&mut tx, id, &ended, Ended::Disabled).await?;
+    events::user_disabled(&mut tx, id).await?;
+    record(&mut tx, "user.disabled", caller.subject, id.uuid(), json!({ "reason": body.reason })).await?;
     answer(tx, id).await
 }
 
@@ -112,11 +121,12 @@ async fn enable(
 ) -> Result<Json<UserDetail>, ApiError> {
     let mut tx = state.pool.begin().await?;
     let user = lock_open(&mut tx, id).await?;
-    if user.status == UserStatus::Disabled {
-        admin::enable(&mut tx, id).await?;
-        events::user_enabled(&mut tx, id).await?;
-        record(&mut tx, "user.enabled", caller.subject, id.uuid(), json!({})).await?;
+    if user.status != UserStatus::Disabled {
+        return shown(tx, &caller, id).await;
     }
+    admin::enable(&mut tx, id).await?;
+    events::user_enabled(&mut tx, id).await?;
+    record(&mut tx, "user.enabled", caller.subject, id.uuid(), json!({})).await?;
     answer(tx, id).await
 }
 
@@ -141,12 +151,13 @@ async fn set_roles(
     if user.is_last_admin && !roles.contains(&AccountRole::Admin) {
         return Err(Code::LastAdmin.into());
     }
-    if BTreeSet::from_iter(user.roles.iter().copied()) != BTreeSet::from_iter(roles.iter().copied()) {
-        admin::set_roles(&mut tx, id, &roles).await?;
-        events::user_roles_changed(&mut tx, id, &roles).await?;
-        let change = json!({ "before": user.roles, "after": roles });
-        record(&mut tx, "user.roles_changed", caller.subject, id.uuid(), change).await?;
+    if BTreeSet::from_iter(user.roles.iter().copied()) == BTreeSet::from_iter(roles.iter().copied()) {
+        return shown(tx, &caller, id).await;
     }
+    admin::set_roles(&mut tx, id, &roles).await?;
+    events::user_roles_changed(&mut tx, id, &roles).await?;
+    let change = json!({ "before": user.roles, "after": roles });
+    record(&mut tx, "user.roles_changed", caller.subject, id.uuid(), change).await?;
     answer(tx, id).await
 }
 
@@ -184,6 +195,19 @@ async fn lock_open(tx: &mut PgConnection, user: UserId) -> Result<Locked, ApiErr
     Ok(locked)
 }
 
+/// Shows an account that was not changed: that is written down as well, since a person may ask who looked.
+async fn shown(
+    mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
+    caller: &Caller,
+    user: UserId,
+) -> Result<Json<UserDetail>, ApiError> {
+    let detail = admin::get(&mut *tx, user).await?.ok_or(Code::NotFound)?;
+    record(&mut tx, "user.read", caller.subject, user.uuid(), json!({})).await?;
+    tx.commit().await?;
+    Ok(Json(detail))
+}
+
+/// Shows an account that was changed, of which the change tells.
 async fn answer(
     mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
     user: UserId,

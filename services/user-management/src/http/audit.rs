@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shop_api::Permission::AuditRead;
 use shop_api::ids::AuditId;
 use shop_api::users::audit::{AuditEntry, AuditQuery};
 use shop_api::{Page, PageQuery};
 use shop_kit::page::{Keyset, Window};
-use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, Query, RequestId};
+use shop_kit::{Access, ApiError, ApiRouter, Caller, ClientAddr, Json, Query, RequestId};
 use sqlx::PgConnection;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -34,12 +34,16 @@ impl Keyset for Before {
     responses((status = 200, body = Page<AuditEntry>)))]
 async fn list(
     State(state): State<AppState>,
+    caller: Caller,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
     let window = Window::<Before>::of(&PageQuery { limit: query.limit, cursor: query.cursor })?;
     let before = window.after.as_ref().map(|before| before.0);
     let mut tx = state.pool.begin().await?;
     let found = audit::list(&mut tx, query.user, query.action.as_deref(), before, window.rows()).await?;
+    // Of whom it was read, if of somebody: what a person did is personal too.
+    let of = query.user.map(|user| user.uuid());
+    record_as(&mut tx, "audit.read", Actor::User(caller.subject), of, json!({})).await?;
     tx.commit().await?;
     Ok(Json(window.page(found, |entry| Before(entry.id), |entry| entry)))
 }

@@ -4,6 +4,7 @@
 mod access;
 mod addresses;
 mod admin;
+mod audit;
 mod commands;
 mod draining;
 mod elsewhere;
