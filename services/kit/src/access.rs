@@ -11,13 +11,14 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, header};
+use http::{Extensions, HeaderMap, Method, header};
 use shop_api::{Code, Permission, Role, Roles, SessionId};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
 use crate::ApiError;
 use crate::context::RequestContext;
+use crate::extract;
 use crate::metrics::RouteSeries;
 use crate::token::Verifier;
 
@@ -179,12 +180,24 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Stands before one route: names it for the metrics and enforces its rule.
+/// Stands before one route: names it for the metrics, enforces its rule, and refuses a query where none is taken.
 #[derive(Clone)]
 pub(crate) struct AccessLayer {
     pub access: Access,
     pub gate: Option<Gate>,
     pub route: &'static RouteSeries,
+    /// The methods that take no query and refuse one.
+    pub without_query: Vec<Method>,
+}
+
+impl AccessLayer {
+    /// After the rule: whoever may not call is told that, whatever else is wrong.
+    fn check_query(&self, request: &Request) -> Result<(), ApiError> {
+        match request.uri().query() {
+            Some(query) if self.without_query.contains(request.method()) => extract::no_query(query),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<S> Layer<S> for AccessLayer {
@@ -219,6 +232,9 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         RequestContext::with(|context| context.route.set(Some(self.rule.route)));
         if !self.rule.access.wants_token() {
+            if let Err(refused) = self.rule.check_query(&request) {
+                return Box::pin(async move { Ok(refused.into_response()) });
+            }
             let answer = self.inner.call(request);
             return Box::pin(async move { answer.await.map(IntoResponse::into_response) });
         }
@@ -231,7 +247,7 @@ where
                 Some(gate) => gate.admit(rule.access, &mut request).await,
                 None => Err(ApiError::internal("a route wants a token and the service was given no gate")),
             };
-            match admitted {
+            match admitted.and_then(|()| rule.check_query(&request)) {
                 Ok(()) => inner.call(request).await.map(IntoResponse::into_response),
                 Err(refused) => Ok(refused.into_response()),
             }

@@ -7,6 +7,7 @@ mod params;
 mod scan;
 
 pub use json::Json;
+pub(crate) use params::no_query;
 pub use params::{Form, Path, Query};
 
 use shop_api::{Code, FieldError, Validate, Violations};

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
+use http::Method;
 use shop_api::{Code, Problem};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
@@ -95,8 +96,9 @@ impl<S: Clone + Send + Sync + 'static> ApiRouter<S> {
         for entry in &self.routes {
             for (path, item) in &entry.paths {
                 let mut item = item.clone();
-                for (_, operation) in operations(&mut item) {
-                    describe(operation, entry.access);
+                for (method, operation) in operations(&mut item) {
+                    let refuses = refuses_queries(method, operation, entry.access);
+                    describe(operation, entry.access, refuses);
                 }
                 add_path(&mut api.paths.paths, path, item);
             }
@@ -116,10 +118,14 @@ impl<S: Clone + Send + Sync + 'static> ApiRouter<S> {
                 gate.is_some() || !entry.access.wants_token(),
                 "a route wants a token and there is no gate"
             );
-            let [(path, _)] = entry.paths.as_slice() else { panic!("one `routes!` must be of one path") };
+            let [(path, item)] = entry.paths.as_slice() else { panic!("one `routes!` must be of one path") };
             let path = if path.is_empty() { "/" } else { path };
-            let layer =
-                AccessLayer { access: entry.access, gate: gate.cloned(), route: RouteSeries::of(path) };
+            let layer = AccessLayer {
+                access: entry.access,
+                gate: gate.cloned(),
+                route: RouteSeries::of(path),
+                without_query: without_query(item, entry.access),
+            };
             router = router.route(path, entry.handlers.route_layer(layer));
         }
         (router.with_state(state), api)
@@ -154,7 +160,7 @@ fn operations(item: &mut PathItem) -> Vec<(&'static str, &mut Operation)> {
 }
 
 /// What every operation of a rule has, so that handlers write down only what is special about them.
-fn describe(operation: &mut Operation, access: Access) {
+fn describe(operation: &mut Operation, access: Access, refuses_queries: bool) {
     let bearer = SecurityRequirement::new("bearer", Vec::<String>::new());
     operation.security = Some(if access.wants_token() { vec![bearer] } else { Vec::new() });
     let extension = ExtensionsBuilder::new().add("x-permission", access.describe()).build();
@@ -165,7 +171,7 @@ fn describe(operation: &mut Operation, access: Access) {
     let mut codes =
         vec![Code::TooManyRequests, Code::MalformedRequest, Code::UriTooLong, Code::HeadersTooLarge];
     codes.extend([Code::Internal, Code::Unavailable, Code::DeadlineExceeded]);
-    if takes_input {
+    if takes_input || refuses_queries {
         codes.push(Code::ValidationFailed);
     }
     if operation.parameters.iter().flatten().any(is_of_the_path) {
@@ -189,6 +195,34 @@ fn describe(operation: &mut Operation, access: Access) {
         }
     }
     give_errors_a_body(&mut operation.responses);
+}
+
+/// Whether an operation refuses every query: it takes none, and is called by programs that were told so. What everybody
+/// reads is opened by browsers and kept by caches, and mail programs and proxies add parameters of their own to it; a
+/// route with a rule of its own follows somebody else's, and OAuth has what is not known ignored (RFC 6749 §3.2).
+fn refuses_queries(method: &str, operation: &Operation, access: Access) -> bool {
+    let of_programs = match access {
+        Access::Signed | Access::Need(_) => true,
+        Access::Public => method != "GET",
+        Access::Own(_) => false,
+    };
+    of_programs && !operation.parameters.iter().flatten().any(is_of_the_query)
+}
+
+/// The methods of a path that refuse every query; what answers `GET` answers `HEAD`.
+fn without_query(item: &PathItem, access: Access) -> Vec<Method> {
+    let mut item = item.clone();
+    let refusing = operations(&mut item).into_iter();
+    let refusing = refusing.filter(|(method, operation)| refuses_queries(method, operation, access));
+    let mut methods: Vec<Method> = refusing.filter_map(|(method, _)| method.parse().ok()).collect();
+    if methods.contains(&Method::GET) {
+        methods.push(Method::HEAD);
+    }
+    methods
+}
+
+fn is_of_the_query(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query))
 }
 
 fn is_of_the_path(parameter: &RefOr<Parameter>) -> bool {

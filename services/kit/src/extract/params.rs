@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header;
 use http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use shop_api::{Code, FieldError, Validate};
+use shop_api::{Code, FieldError, Validate, Violations};
 
 use super::{field_error, invalid, validated};
 use crate::{ApiError, body};
@@ -83,6 +84,17 @@ where
         let bytes = body::read(request.into_body()).await?;
         parse(&bytes, "the form", '/').map(Form)
     }
+}
+
+/// The query of a route that takes none: whatever is asked for in it would be ignored, and is refused instead.
+pub(crate) fn no_query(query: &str) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    impl Validate for Nothing {
+        fn validate(&self, _: &mut Violations) {}
+    }
+    parse(query.as_bytes(), "the query", '?').map(|Nothing {}| ())
 }
 
 fn malformed(detail: impl Into<Cow<'static, str>>) -> ApiError {

@@ -47,6 +47,9 @@ async fn a_request_names_one_host() {
         assert_eq!(answer.status, status, "HTTP/{version} with {hosts:?}");
         if status == 400 {
             answer.problem(400, "malformed_request");
+            // Before the caller is asked who they are.
+            let answer = running.send(format!("GET /me HTTP/{version}\r\n{hosts}\r\n")).await;
+            answer.problem(400, "malformed_request");
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Paths and queries: bad ones are problems, and unknown paths and methods are too.
-use super::Running;
+use shop_api::Role;
+
+use super::tokens::{gate, token};
+use super::{INFO, Running, api};
 
 #[tokio::test]
 async fn a_page_size_must_be_sensible() {
@@ -23,6 +26,33 @@ async fn a_page_size_must_be_sensible() {
     let answer = running.get("/things?colour=red").await;
     answer.problem(422, "validation_failed");
     assert_eq!(answer.fields(), [("?colour".to_owned(), "unknown_field".to_owned())]);
+}
+
+/// What nobody reads is refused like an unknown parameter of a route that takes some: but after the caller, and not where
+/// others put parameters into a link, or a protocol wants them ignored.
+#[tokio::test]
+async fn a_route_without_parameters_refuses_them() {
+    let running = Running::with(&[]).await;
+    let admin = token(&[Role::Admin]);
+    running.get("/me?colour=red").await.problem(401, "unauthenticated");
+    running.get_as("/audit?colour=red", &token(&[Role::Customer])).await.problem(403, "forbidden");
+    for (target, field) in [("/me?colour=red", "?colour"), ("/me?limit", "?limit"), ("/audit?a=1&b=2", "?a")]
+    {
+        let answer = running.get_as(target, &admin).await;
+        answer.problem(422, "validation_failed");
+        assert_eq!(answer.fields(), [(field.to_owned(), "unknown_field".to_owned())], "{target}");
+    }
+    running.get_as("/me?a=%ff", &admin).await.problem(400, "malformed_request");
+    let (router, _) = api().finish(&INFO, running.valve.clone(), Some(&gate()));
+    let head = http::Request::head("/me?colour=red").header("authorization", format!("Bearer {admin}"));
+    let answer = tower::ServiceExt::oneshot(router, head.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(answer.unwrap().status(), 422);
+    assert_eq!(running.get_as("/me?", &admin).await.status, 200);
+    let made = br#"{"name":"lamp","count":1}"#;
+    running.post("/things?limit=1", "application/json", made).await.problem(422, "validation_failed");
+
+    assert_eq!(running.get("/hello?utm_source=mail").await.status, 200);
+    assert_eq!(running.get("/openapi.json?v=1").await.status, 200);
 }
 
 #[tokio::test]
