@@ -25,6 +25,7 @@ pub mod page;
 mod retention;
 pub mod router;
 pub mod schema;
+pub mod search;
 pub mod serve;
 pub mod telemetry;
 mod tls;

@@ -80,7 +80,8 @@ pub async fn list(
     Ok(rows.into_iter().map(AuditEntry::from).collect())
 }
 
-/// So many entries about this user, newest first, older than `before`: for its export. What an administrator did to others is the others', and
+/// So many entries about this user, newest first, older than `before`: for its export. What an administrator did to others
+/// is the others', and
 /// of what others did to this one it is told when and what, not who and from where, nor the note they made.
 pub async fn about(
     db: impl PgExecutor<'_>,

@@ -101,6 +101,7 @@ async fn login(
     let Started { session, expires_at, roles } = started.ok_or(Code::InvalidCredentials)?;
     backoff::succeeded(&mut tx, &attempt, user.id).await?;
     record(&mut tx, "session.started", user.id.uuid(), user.id.uuid(), json!({ "session": session })).await?;
+    let answer = tokens(&state, &Refreshed { session, user: user.id, roles, expires_at }, &refresh)?;
     tx.commit().await?;
     metrics::counter!("sign_ins_total", "outcome" => "done").increment(1);
 
@@ -108,7 +109,7 @@ async fn login(
         let fresh = state.hasher.rehash(&login.password).await?;
         users::upgrade_hash(&state.pool, user.id, &user.password_hash, &fresh).await?;
     }
-    tokens(&state, &Refreshed { session, user: user.id, roles, expires_at }, &refresh)
+    Ok(answer)
 }
 
 /// The code that the right password has to be accompanied by, if any.
@@ -164,8 +165,9 @@ async fn refresh_tokens(
     if let Some(expires_at) =
         refresh::rotate(&mut tx, session.session, hash, successor.hash(), &sealed).await?
     {
+        let answer = tokens(&state, &Refreshed { expires_at, ..session }, &successor)?;
         tx.commit().await?;
-        return tokens(&state, &Refreshed { expires_at, ..session }, &successor);
+        return Ok(answer);
     }
     let again = refresh::successor(&mut tx, hash).await?;
     let again = again.and_then(|sealed| sealer.open(SUCCESSOR, &sealed));
@@ -229,6 +231,7 @@ fn tokens(state: &AppState, session: &Refreshed, refresh: &Token) -> Result<Resp
     }))
 }
 
+/// Called while the account is held: a token never says older roles than its time, by which others judge it.
 fn access_token(
     state: &AppState,
     user: UserId,

@@ -1,5 +1,6 @@
 //! TLS with authorities of our own, verified in full, to everything that speaks it; with certificates made here.
 
+mod elasticsearch;
 mod postgres;
 mod rabbitmq;
 mod redis;
