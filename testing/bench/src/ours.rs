@@ -102,22 +102,22 @@ impl Service {
     }
 }
 
-/// Builds the service and says where the program is.
-pub(crate) async fn build(profile: &str) -> Result<PathBuf> {
+/// Builds a program of ours, called as its package, and says where it is.
+pub(crate) async fn build(package: &str, profile: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--package", "user-management", "--bin", "user-management", "--profile", profile]);
+    command.args(["build", "--package", package, "--bin", package, "--profile", profile]);
     command.args(["--message-format", "json-render-diagnostics"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().await.context("cargo")?;
     if !output.status.success() {
-        bail!("user-management could not be built");
+        bail!("{package} could not be built");
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let mut programs = text.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message.get("executable")?.as_str()?))
     });
-    programs.next_back().context("cargo named no program of user-management")
+    programs.next_back().with_context(|| format!("cargo named no program of {package}"))
 }
 
 /// Signs access tokens of the seeded accounts.

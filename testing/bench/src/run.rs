@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, ui: Ui) -> Result<End> {
         Some(program) => program.clone(),
         None => {
             ui.says("building user-management");
-            ours::build(&args.profile).await?
+            ours::build("user-management", &args.profile).await?
         }
     };
 

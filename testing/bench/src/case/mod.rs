@@ -1,6 +1,7 @@
 //! The cases, one file each: who is measured, by which load, and what has to come out. This one holds what they
 //! share: contenders that take turns.
 
+mod dev_up;
 mod log_in;
 mod me;
 mod memory;
@@ -52,6 +53,8 @@ pub(crate) enum Name {
     Size,
     /// GET /users/me while others log in
     Storm,
+    /// From `shopctl dev up` to everything ready, after the build
+    DevUp,
 }
 
 /// How long and how often is measured.
@@ -118,6 +121,7 @@ impl<'a> Bench<'a> {
             Name::Memory => memory::run(self).await?,
             Name::Size => size::run(self)?,
             Name::Storm => storm::run(self).await?,
+            Name::DevUp => dev_up::run(self).await?,
         };
         case.invalid = case.rows.iter().find_map(flaw);
         Ok(case)

@@ -5,14 +5,16 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const CASES: [&str; 9] = ["static", "me", "log-in", "register", "token", "start", "memory", "size", "storm"];
-const TARGETS: [&str; 6] = [
+const CASES: [&str; 10] =
+    ["static", "me", "log-in", "register", "token", "start", "memory", "size", "storm", "dev-up"];
+const TARGETS: [&str; 7] = [
     "GET /users/me / pgbench, same statement",
     "log in / bare hash on as many threads",
     "start to ready",
     "idle memory",
     "size of the program",
     "p99 in a log-in storm / beside as many busy threads",
+    "warm start of dev up",
 ];
 
 #[test]
