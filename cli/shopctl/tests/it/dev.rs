@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,10 @@ impl Checkout {
         Self { world }
     }
 
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
+        self.world.path(inside)
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.shopctl();
         // Cargo and the compiler are the developer's.
@@ -58,7 +63,7 @@ impl Checkout {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         ran(&mut self.command(arguments))
     }
 

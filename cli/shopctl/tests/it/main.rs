@@ -1,4 +1,5 @@
 //! The tests of shopctl: one binary, a module a concern. Each runs the real executable in a world of its own.
+mod accounts;
 mod auth;
 mod config;
 mod dev;
