@@ -4,6 +4,7 @@ mod auth;
 mod config;
 mod dev;
 mod docker;
+mod download;
 mod exits;
 mod generate;
 mod help;
