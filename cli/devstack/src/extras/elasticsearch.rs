@@ -30,6 +30,8 @@ rootLogger.appenderRef.console.ref = console
 /// Without it the server may write below /tmp, and refuses to start where its configuration is there too.
 const JVM: &str = "-Djava.io.tmpdir=${ES_TMPDIR}\n";
 const HEAP: &str = "-Xms512m -Xmx512m";
+/// A disk that is nine tenths full would get no index, or make it read-only; a developer's often is.
+const ON_ANY_DISK: (&str, &str) = ("cluster.routing.allocation.disk.threshold_enabled", "false");
 
 pub(super) async fn start(stack: &Stack, home: Option<&Path>, events: &Events) -> Result<Started> {
     let step = events.step(NAME, "starting");
@@ -90,6 +92,7 @@ fn local(stack: &Stack, program: &Path, port: u16) -> Result<(Proc, PathBuf)> {
         ("http.port", port.to_string()),
         ("transport.port", port::free()?.to_string()),
         ("xpack.security.enabled", "false".into()),
+        (ON_ANY_DISK.0, ON_ANY_DISK.1.into()),
     ];
     command.args(settings.map(|(name, value)| format!("-E{name}={value}")));
     start_process(stack, NAME, command, folder.path())
@@ -105,9 +108,15 @@ fn write_config(folder: &Path) -> std::io::Result<()> {
 
 async fn container(stack: &Stack) -> Result<Started> {
     let name = docker::name(stack, NAME);
-    let env =
-        ["discovery.type=single-node", "xpack.security.enabled=false", "ES_JAVA_OPTS=-Xms512m -Xmx512m"];
-    let options = env.into_iter().flat_map(|pair| ["--env".to_owned(), pair.to_owned()]).collect();
+    let settings = [
+        ("discovery.type", "single-node"),
+        ("xpack.security.enabled", "false"),
+        ON_ANY_DISK,
+        ("ES_JAVA_OPTS", HEAP),
+    ];
+    let options =
+        settings.into_iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]);
+    let options = options.collect();
     let container = Container { image: IMAGE, port: Some(9200), options, ..Container::default() };
     let port = docker::run(stack, &name, &container).await?;
     super::container(WHAT, name, (record(port), variables(port))).await

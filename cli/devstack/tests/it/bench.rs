@@ -126,7 +126,7 @@ impl Running {
         loop {
             let event = match tokio::time::timeout_at(deadline, self.events.recv()).await {
                 Ok(Some(event)) => event,
-                Ok(None) => panic!("the engine ended after {seen:#?}"),
+                Ok(None) => panic!("the engine ended with {:?} after {seen:#?}", (&mut self.engine).await),
                 Err(_) => panic!("not within the deadline; so far {seen:#?}"),
             };
             if let Some(found) = wanted(&event) {

@@ -5,6 +5,7 @@
 mod addresses;
 mod bench;
 mod data;
+mod extras;
 mod failures;
 mod mailbox;
 mod orphans;

@@ -9,8 +9,8 @@ use shop_devstack::component::Account;
 
 use super::java;
 use super::sonarqube::TOOL;
-use crate::Result;
 use crate::background::{Background, Start, is_ok};
+use crate::{Bed, Result};
 
 const NAME: &str = "elasticsearch";
 
@@ -39,6 +39,42 @@ pub static ELASTICSEARCH: Background = Background {
     },
     url: |known| format!("http://127.0.0.1:{}", known.port("http")),
 };
+
+/// What the archive leaves out: the start script, with the Java to run it.
+const SCRIPT: &str = r#"#!/bin/bash
+set -e
+export ES_JAVA_HOME='JDK'
+source "$(dirname "$0")"/elasticsearch-env
+export JAVA ES_HOME ES_PATH_CONF ES_DISTRIBUTION_TYPE
+exec "$JAVA" -Xms4m -Xmx64m -XX:+UseSerialGC -Dcli.name=server -Dcli.libs=lib/tools/server-cli -Dcli.script="$0" \
+  -Des.path.home="$ES_HOME" -Des.path.conf="$ES_PATH_CONF" -Des.distribution.type="$ES_DISTRIBUTION_TYPE" \
+  -Des.java.type="$JAVA_TYPE" -cp "$ES_HOME/lib/tools/server-launcher/*" \
+  org.elasticsearch.server.launcher.ServerLauncher "$@"
+"#;
+
+/// Makes `folder` what a person gets who unpacks Elasticsearch: the archive's files by links, and `bin/elasticsearch`.
+///
+/// # Errors
+/// When the archive is not here and the bed may not install, or the folder cannot be written.
+pub async fn unpack_elasticsearch(bed: &Bed, folder: &Path) -> Result<()> {
+    let archive = TOOL.require(NAME, bed).await?.join("elasticsearch");
+    let bin = folder.join("bin");
+    std::fs::create_dir_all(&bin)?;
+    let names = |folder: &Path| std::fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>();
+    for entry in names(&archive)?.iter().filter(|entry| entry.file_name() != "bin") {
+        std::os::unix::fs::symlink(entry.path(), folder.join(entry.file_name()))?;
+    }
+    for entry in names(&archive.join("bin"))? {
+        std::os::unix::fs::symlink(entry.path(), bin.join(entry.file_name()))?;
+    }
+    let script = bin.join(NAME);
+    std::fs::write(&script, SCRIPT.replace("JDK", &java::home(NAME)?.display().to_string()))?;
+    // Its Java leaves a working folder that it cannot list and does not come back.
+    for path in [folder, &script] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    }
+    Ok(())
+}
 
 fn command(start: &Start<'_>) -> Result<Command> {
     let (java, home) = (java::home(NAME)?, start.tool.join("elasticsearch"));

@@ -13,7 +13,7 @@ mod smtp;
 mod sonarqube;
 mod stripe;
 
-pub use self::elasticsearch::ELASTICSEARCH;
+pub use self::elasticsearch::{ELASTICSEARCH, unpack_elasticsearch};
 pub use self::moto::MOTO;
 pub use self::postgres::Postgres;
 pub(crate) use self::postgres::server_of;
