@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use tokio_postgres::Config;
 use url::Url;
 
-use crate::trouble::{Result, Trouble, at};
+use crate::trouble::{Result, Trouble};
 
 /// The name that [`Trouble::Unconfirmed`] asks for, if this URL needs one typed.
 pub fn needs_confirmation(url: &str) -> Option<(String, String)> {
@@ -117,7 +117,11 @@ impl ServerUrl {
             .application_name("shopctl dev")
             .connect_timeout(Duration::from_secs(5));
         if let Some(file) = password_file {
-            let text = std::fs::read_to_string(file).map_err(at(file))?;
+            let unreadable = |error: std::io::Error| Trouble::PasswordFile {
+                file: file.to_owned(),
+                reason: error.to_string(),
+            };
+            let text = std::fs::read_to_string(file).map_err(unreadable)?;
             let password = secrecy::SecretString::from(text.trim_end());
             config.password(password.expose_secret());
         }

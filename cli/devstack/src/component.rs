@@ -77,7 +77,7 @@ pub enum Error {
     #[error("{component} did not answer within {} s{}", .waited.as_secs(), lines(.log))]
     Silent { component: &'static str, waited: Duration, log: String },
     /// The database refused.
-    #[error("PostgreSQL: {0}")]
+    #[error("PostgreSQL: {}", innermost(.0))]
     Database(#[from] tokio_postgres::Error),
     /// A file or a process could not be handled.
     #[error(transparent)]
@@ -89,6 +89,15 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 fn by(holder: Option<&String>) -> String {
     holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
+}
+
+/// What the server said, which the driver's own words ("db error") leave out.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
 }
 
 fn lines(log: &str) -> String {

@@ -10,7 +10,7 @@ use crate::postgres::{quoted, random_password};
 use crate::server::Server;
 use crate::stack::Stack;
 use crate::state::read_or_create;
-use crate::trouble::{Result, Trouble};
+use crate::trouble::{NO_DATABASE, Result, Trouble};
 
 /// A role of one database and how it logs in.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub(crate) async fn check(server: &Server, stack: &Stack, name: &str) -> Result<
         Some(foreign) => Err(unmarked(server, name, &foreign)),
         None => {
             let address = server.record().address.clone();
-            Err(Trouble::Unmarked { database: name.into(), address, found: "does not exist".into() })
+            Err(Trouble::Unmarked { database: name.into(), address, found: NO_DATABASE.into() })
         }
     }
 }

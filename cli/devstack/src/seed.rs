@@ -23,7 +23,7 @@ pub async fn seed(stack: &Stack, events: &Events) -> Result<Vec<String>> {
         return Err(starting());
     }
     let server = record.postgres.as_ref().ok_or_else(starting)?;
-    let server = Server::running(stack, server).await?.ok_or_else(not_up)?;
+    let server = Server::running(stack, server).await?;
     let mut seeded = Vec::new();
     for service in record.services {
         let Some(database) = &service.database else { continue };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Config};
 
 use crate::address::ServerUrl;
-use crate::component::{Report, Step};
+use crate::component::{Report, Step, innermost};
 use crate::docker;
 use crate::download;
 use crate::events::Events;
@@ -125,7 +125,8 @@ impl Server {
     }
 
     /// The server that runs for this stack already, whoever started it.
-    pub(crate) async fn running(stack: &Stack, record: &PostgresRecord) -> Result<Option<Self>> {
+    pub(crate) async fn running(stack: &Stack, record: &PostgresRecord) -> Result<Self> {
+        let refused = |reason| Trouble::Refused { address: record.address.clone(), reason };
         let folder = match record.source {
             Source::Url | Source::Docker => {
                 let url = ServerUrl::parse(&record.url)?;
@@ -137,14 +138,15 @@ impl Server {
                     _ => Ours::No,
                 };
                 let server = Self { record: record.clone(), config, url, ours };
-                return Ok(server.connect("").await.is_ok().then_some(server));
+                server.connect("").await.map_err(|error| refused(reason(&error)))?;
+                return Ok(server);
             }
             Source::Local => stack.path(LOCAL),
             Source::Download => stack.path(DOWNLOADED),
         };
-        let found = Postgres::find(&folder).await?;
-        let spec = PostgresSpec::new(folder);
-        found.map(|postgres| Self::of_process(postgres, spec, record.source, record.why.clone())).transpose()
+        let found =
+            Postgres::find(&folder).await?.ok_or_else(|| refused("it does not run just now".into()))?;
+        Self::of_process(found, PostgresSpec::new(folder), record.source, record.why.clone())
     }
 
     async fn given(url: &str, spec: &ServerSpec) -> Result<Self> {
@@ -360,9 +362,5 @@ pub(crate) const DOWNLOADED: &str = "postgres-download";
 
 /// What PostgreSQL itself says, which its error type keeps one level down.
 pub(crate) fn reason(error: &Trouble) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
+    innermost(error)
 }

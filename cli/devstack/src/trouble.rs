@@ -11,6 +11,11 @@ use crate::component;
 /// Shorthand of the stack's functions.
 pub type Result<T> = std::result::Result<T, Trouble>;
 
+/// How a service tells of a schema that it can do nothing with (services/kit/src/boot.rs): only new data helps then.
+const FOREIGN_SCHEMA: &str = "this version cannot live on the database's schema";
+/// What was found of a database that is not there.
+pub(crate) const NO_DATABASE: &str = "does not exist";
+
 /// What went wrong. [`Trouble::next`] has the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
@@ -104,13 +109,16 @@ impl Trouble {
             Self::Refused { .. } => {
                 "check the address, the user, and the password in the file that DATABASE_PASSWORD_FILE names".into()
             }
+            Self::Unmarked { found, .. } if found == NO_DATABASE => {
+                "`shopctl dev down` and `shopctl dev up` make it anew".into()
+            }
             Self::Unmarked { .. } => {
                 "give a server of its own with --database-url, or drop that database yourself".into()
             }
             Self::Unconfirmed { database, .. } => format!("give --confirm {database}"),
             Self::PasswordFile { .. } => {
                 "name a file that holds the password and that you can read, with --database-password-file or \
-                 DATABASE_PASSWORD_FILE"
+                 DATABASE_PASSWORD_FILE, or bring this one back"
                     .into()
             }
             Self::StateFolder { .. } => "name a folder that you can write to with SHOP_DEV_STATE".into(),
@@ -121,10 +129,17 @@ impl Trouble {
                 file.display()
             ),
             Self::Build { .. } => "mend what the compiler names above, then run it again".into(),
-            Self::Command { code: Some(2), .. } => {
-                "its sentence above says what it cannot live on; `shopctl dev reset` starts with an empty database"
+            Self::Command { lines, .. } if lines.iter().any(|line| line.contains(FOREIGN_SCHEMA)) => {
+                "build the version that made that schema, or start with an empty database by `shopctl dev reset`"
                     .into()
             }
+            Self::Command { code: Some(2), .. } => "mend what its sentence above names, then run this again".into(),
+            Self::Command { code: Some(9), .. } => {
+                "see what became of PostgreSQL with `shopctl dev logs postgres`, then run this again: what was \
+                 done stays"
+                    .into()
+            }
+            Self::Command { service, .. } => format!("read `shopctl dev logs {service}-commands`, then run this again"),
             Self::NotReady { services } => {
                 format!("read `shopctl dev logs {}`", services.first().map_or("", String::as_str))
             }

@@ -17,7 +17,7 @@ use crate::db::Database;
 use crate::error::Chain;
 use crate::limit::Limiter;
 use crate::router::ApiRouter;
-use crate::schema::Schema;
+use crate::schema::{Schema, SchemaError};
 use crate::telemetry;
 
 mod run;
@@ -161,14 +161,33 @@ impl From<crate::limit::RedisConfigError> for BootError {
 
 impl From<sqlx::Error> for BootError {
     fn from(error: sqlx::Error) -> Self {
+        if crate::error::is_away(&error) {
+            return BootError::unreachable(format_args!(
+                "the database went away ({}): see that PostgreSQL runs, then run this again",
+                Chain(&error)
+            ));
+        }
         BootError::unexpected(error)
     }
 }
 
-impl From<crate::schema::SchemaError> for BootError {
-    fn from(error: crate::schema::SchemaError) -> Self {
+/// How a sentence begins that tells of a schema which this program can do nothing with. `shopctl dev` knows it by these
+/// words (cli/devstack/src/trouble.rs).
+const FOREIGN_SCHEMA: &str = "this version cannot live on the database's schema";
+
+impl From<SchemaError> for BootError {
+    fn from(error: SchemaError) -> Self {
+        if error.is_foreign() {
+            return BootError::usage(format_args!("{FOREIGN_SCHEMA}: {error}"));
+        }
         if !error.is_transient() {
             return BootError::usage(error);
+        }
+        if let SchemaError::Migration(component, error) = &error {
+            return BootError::unreachable(format_args!(
+                "the database went away while its {component} schema was migrated ({error}): see that PostgreSQL \
+                 runs, then run `migrate` again, which goes on after the last migration that was finished"
+            ));
         }
         BootError::unreachable(format_args!(
             "{error}: is PostgreSQL running, and DATABASE_URL the right one?"

@@ -217,6 +217,11 @@ impl From<sqlx::Error> for ApiError {
     }
 }
 
+/// Whether the database is away or busy, so that the same may work later.
+pub(crate) fn is_away(error: &sqlx::Error) -> bool {
+    sqlx_code(error) == Code::Unavailable
+}
+
 /// A database that is away or busy is the client's cue to come back; anything else is a bug.
 fn sqlx_code(error: &sqlx::Error) -> Code {
     use sqlx::Error as E;

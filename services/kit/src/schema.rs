@@ -5,10 +5,11 @@
 use std::borrow::Cow;
 use std::error::Error;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Connection, PgConnection, PgPool, SqlSafeStr};
 
 use crate::db::{DbConfigError, Target};
+use crate::error::is_away;
 
 /// What a service needs of its database.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +52,7 @@ pub enum SchemaError {
     },
     /// A migration failed or was edited after it had been applied.
     #[error("migrating the {0} schema failed: {1}")]
-    Migration(&'static str, #[source] sqlx::migrate::MigrateError),
+    Migration(&'static str, #[source] MigrateError),
     /// Migrating as a user who only serves.
     #[error(
         "the role \"{role}\" may not change the schema: let `migrate` connect as {owner}, by MIGRATE_DATABASE_URL and MIGRATE_DATABASE_PASSWORD_FILE"
@@ -73,7 +74,23 @@ pub enum SchemaError {
 impl SchemaError {
     /// True when asking again may help; false when a person must act first.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Database(_))
+        match self {
+            Self::Database(_) => true,
+            Self::Migration(_, MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                is_away(error)
+            }
+            _ => false,
+        }
+    }
+
+    /// True when the schema that is there is of no use to this program, whatever is asked of it.
+    pub fn is_foreign(&self) -> bool {
+        use MigrateError as E;
+        matches!(
+            self,
+            Self::Newer { .. }
+                | Self::Migration(_, E::VersionMismatch(_) | E::VersionMissing(_) | E::Dirty(_))
+        )
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use shop_api::users::AccountRole::{self, Admin, Customer, Support};
 use shop_api::users::profile::AddressInput;
+use shop_kit::boot::BootError;
 use sqlx::{PgConnection, PgPool};
 use zeroize::Zeroizing;
 
@@ -39,7 +40,10 @@ const CUSTOMERS: [(&str, &str, &str); 12] = [
 /// Why nothing was seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    #[error("the password file {} cannot be used", path.display())]
+    #[error(
+        "the password file {} cannot be used ({source}): name one in a folder of yours by SEED_PASSWORD_FILE",
+        path.display()
+    )]
     File {
         path: PathBuf,
         #[source]
@@ -53,6 +57,16 @@ pub enum SeedError {
     Busy(#[from] Busy),
     #[error("the database refused")]
     Database(#[from] sqlx::Error),
+}
+
+impl From<SeedError> for BootError {
+    fn from(error: SeedError) -> Self {
+        match error {
+            SeedError::File { .. } | SeedError::Open(_) | SeedError::Weak { .. } => BootError::usage(error),
+            SeedError::Database(error) => error.into(),
+            SeedError::Busy(error) => BootError::unexpected(error),
+        }
+    }
 }
 
 /// What is there now.

@@ -64,8 +64,7 @@ impl Service for UserManagement {
 
     async fn seed(config: Config, kit: &Kit) -> Result<(), BootError> {
         let path = config.seed_password_file.clone().unwrap_or_else(|| PathBuf::from("seed-password"));
-        let seeded =
-            seed::seed(&kit.db.pool, &config.hasher()?, &path).await.map_err(BootError::unexpected)?;
+        let seeded = seed::seed(&kit.db.pool, &config.hasher()?, &path).await?;
         tracing::info!(made = seeded.made, kept = seeded.kept, password_file = %path.display(), "seeded");
         // Data and not a log line: `shopctl dev up` shows them. The people are invented.
         let addresses = seed::addresses().join("\n") + "\n";

@@ -146,6 +146,42 @@ async fn a_database_without_the_marker_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_seed_of_a_running_stack_looks_at_the_marker_and_says_what_is_missing() {
+    let bench = Bench::new(&["tiny"]);
+    let seeds = || std::fs::read_to_string(bench.file("seeded")).unwrap().lines().count();
+    let (server, given) = crate::reset::theirs(&bench).await;
+    let mut options = bench.options(vec![service("tiny", &[], true)]);
+    let password = bench.folder().join("password");
+    std::fs::copy(server.password_file(), &password).unwrap();
+    options.server = ServerSpec { password_file: Some(password.clone()), ..given };
+    let (running, _) = bench.ready(options).await;
+    let client = server.connect("postgres").await.unwrap();
+    let refused = async || shop_devstack::seed(&bench.stack, &nobody_listens()).await.unwrap_err();
+    for (statement, found, next) in [
+        ("comment on database tiny is null", "was not made by dev", "--database-url"),
+        ("drop database tiny with (force)", "does not exist", "shopctl dev up"),
+    ] {
+        client.batch_execute(statement).await.unwrap();
+        let trouble = refused().await;
+        assert!(matches!(trouble, Trouble::Unmarked { .. }), "{trouble}");
+        assert!(trouble.to_string().contains(found), "{trouble}");
+        assert!(trouble.next().unwrap().contains(next), "{found}");
+    }
+    assert_eq!(seeds(), 1, "no command ran");
+
+    std::fs::write(&password, "wrong").unwrap();
+    let trouble = refused().await;
+    assert!(matches!(trouble, Trouble::Refused { .. }), "{trouble}");
+    assert!(trouble.to_string().contains("password authentication failed"), "{trouble}");
+    std::fs::remove_file(&password).unwrap();
+    let trouble = refused().await;
+    assert!(matches!(&trouble, Trouble::PasswordFile { file, .. } if *file == password), "{trouble}");
+    assert!(trouble.next().unwrap().contains("bring this one back"));
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_machine_needs_its_databases_name_typed() {
     let bench = Bench::new(&["tiny"]);
     let mut options = bench.options(vec![service("tiny", &[], true)]);

@@ -8,7 +8,7 @@ use crate::bench::{Bench, service};
 use crate::data::{names, nobody_listens};
 
 /// A server that somebody else runs.
-async fn theirs(bench: &Bench) -> (Postgres, ServerSpec) {
+pub(crate) async fn theirs(bench: &Bench) -> (Postgres, ServerSpec) {
     let spec = PostgresSpec { durable: false, ..PostgresSpec::new(bench.folder().join("theirs")) };
     let theirs = Postgres::start(&spec, &Report::silent()).await.unwrap();
     let given = ServerSpec {

@@ -69,7 +69,10 @@ impl Checkout {
 
     pub(crate) fn living(&self) -> Vec<Proc> {
         let state = std::fs::canonicalize(self.world.path("state")).unwrap_or_default();
-        ["services", "postgres"].iter().flat_map(|name| marked(&state.join(name))).collect()
+        ["services", "postgres", "postgres-download"]
+            .iter()
+            .flat_map(|name| marked(&state.join(name)))
+            .collect()
     }
 
     /// A supervisor in the foreground, once it has said a line with `word` on `stderr`, else on stdout.
@@ -227,6 +230,7 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
         assert_eq!(checkout.living(), [], "{arguments:?}");
     };
     fails(&["seed"], 9, &["is not up", "shopctl dev up"]);
+    fails(&["seed", "everything"], 2, &["everything", "Usage:"]);
     fails(&["up", "--replicas", "other=2"], 2, &["no service other", "tiny"]);
     fails(&["reset"], 2, &["without a terminal", "--yes"]);
     let theirs = ["up", "--database-url", "postgres://shop@db.invalid/shop?sslmode=disable"];
@@ -251,6 +255,8 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
     std::fs::write(checkout.world.path("work/refuse-migrate"), "").unwrap();
     fails(&["up"], 2, &["this schema is too new for me", "shopctl dev reset"]);
     fails(&["up", "--detach"], 2, &["this schema is too new for me", "shopctl dev reset"]);
+    std::fs::write(checkout.world.path("work/refuse-migrate"), "9 the database went away").unwrap();
+    fails(&["up"], 9, &["the database went away", "hint: see what became of PostgreSQL"]);
     std::fs::write(checkout.world.path("work/src/main.rs"), "fn main() { missing() }").unwrap();
     fails(&["up"], 12, &["cannot find function `missing`", "the build of tiny failed"]);
     std::fs::write(checkout.world.path("work/shop.toml"), "schema = 1\nfoo = 2\n").unwrap();

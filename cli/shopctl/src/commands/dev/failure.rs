@@ -14,8 +14,11 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         | Trouble::Unconfirmed { .. }
         | Trouble::PasswordFile { .. }
         | Trouble::StateFolder { named: true, .. } => Exit::Usage,
-        // The service said that its configuration or its schema is wrong, with the same number.
+        // A service's numbers are those of this table too: 2 for its configuration or its schema, 9 for what it
+        // cannot reach.
         Trouble::Command { code: Some(2), .. } => Exit::Usage,
+        Trouble::Command { code: Some(9), .. } => Exit::Unreachable,
+        Trouble::Command { .. } => Exit::Unexpected,
         Trouble::Unmarked { .. } => Exit::GateRefused,
         Trouble::Build { .. } => Exit::BuildFailed,
         Trouble::Interrupted => Exit::Interrupted,
@@ -29,7 +32,6 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         | Trouble::StateFolder { .. }
         | Trouble::Broken { .. }
         | Trouble::DataLeft { .. }
-        | Trouble::Command { .. }
         | Trouble::NotReady { .. }
         | Trouble::Extra { .. }
         | Trouble::Image { .. }

@@ -83,6 +83,28 @@ async fn a_migration_that_was_edited_is_refused() {
     let error =
         migrate_on(&mut connection, Schema { migrator: edited, oldest_compatible: 1 }).await.unwrap_err();
     assert!(matches!(error, SchemaError::Migration("service", _)), "{error}");
+    assert!(error.is_foreign() && !error.is_transient());
+    let told = BootError::from(error);
+    assert_eq!(told.exit(), 2);
+    // `shopctl dev` knows it by these words.
+    assert!(told.to_string().starts_with("this version cannot live on the database's schema: "), "{told}");
+}
+
+#[tokio::test]
+async fn a_database_that_goes_away_while_it_is_migrated_is_told_as_that() {
+    let fresh = Fresh::empty().await;
+    let sql = "CREATE TABLE half (id int); SELECT pg_terminate_backend(pg_backend_pid())";
+    let lost = Migration::new(1, "lost".into(), MigrationType::Simple, sql.into_sql_str(), false);
+    let lost = Box::leak(Box::new(Migrator::with_migrations(vec![lost])));
+    let schema = Schema { migrator: lost, oldest_compatible: 1 };
+    let target = fresh.config().migrate_target("test", false).unwrap();
+    let error = migrate(&target, None, schema).await.unwrap_err();
+    assert!(matches!(error, SchemaError::Migration("service", _)), "{error}");
+    assert!(error.is_transient() && !error.is_foreign());
+    let told = BootError::from(error);
+    assert_eq!(told.exit(), 9, "{told}");
+    assert!(told.to_string().contains("see that PostgreSQL runs, then run `migrate` again"), "{told}");
+    assert_eq!(migrate_on(&mut fresh.connection().await, service(2, 1)).await.unwrap().to, 2);
 }
 
 #[tokio::test]
@@ -93,7 +115,10 @@ async fn a_migration_that_fails_leaves_nothing_half_done() {
     let bad = Migration::new(2, "bad".into(), MigrationType::Simple, sql.into_sql_str(), false);
     let steps = service(1, 1).migrator.iter().cloned().chain([bad]).collect();
     let broken = Box::leak(Box::new(Migrator::with_migrations(steps)));
-    migrate_on(&mut connection, Schema { migrator: broken, oldest_compatible: 1 }).await.unwrap_err();
+    let error =
+        migrate_on(&mut connection, Schema { migrator: broken, oldest_compatible: 1 }).await.unwrap_err();
+    assert!(!error.is_foreign(), "the schema is good: {error}");
+    assert_eq!(BootError::from(error).exit(), 2);
     let mut again = fresh.connection().await;
     let half: bool =
         sqlx::query_scalar("SELECT to_regclass('half') IS NOT NULL").fetch_one(&mut again).await.unwrap();
