@@ -28,10 +28,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("cargo shopctl dev up", How::Foreground),
     ("cargo shopctl config show --env prod --origin", How::Run),
     ("cargo shopctl dev status", How::Run),
-    (
-        "cargo shopctl auth login --env dev",
-        How::Parse("asks for a password: cli/shopctl/tests/it/auth.rs runs it"),
-    ),
+    ("cargo shopctl auth login --env dev", How::Parse("asks for a password: signing_in.rs types it")),
     ("cargo xtask ci --install", How::Parse("the gate runs this test")),
     ("cargo xtask testbed status", How::Run),
     ("cargo xtask testbed up registry moto", How::Parse("testing/testbed/tests/it/parts.rs starts them")),

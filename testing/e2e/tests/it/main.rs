@@ -3,3 +3,4 @@
 
 mod documented;
 mod shell;
+mod signing_in;

@@ -35,6 +35,8 @@ impl Shell {
             .env("SHOP_DEV_PORTS", "auto")
             .env("XDG_STATE_HOME", self.folder.path().join("xdg"))
             .env("NO_COLOR", "1")
+            // With no bus there is no keyring: the developer's is not touched.
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
             // Cargo's own variables of this test would make nested builds compile everything anew.
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_PKG_NAME");
@@ -52,6 +54,11 @@ impl Shell {
         let mut command = self.command(typed);
         command.stdout(file.try_clone().unwrap()).stderr(file).process_group(0);
         Foreground { child: command.spawn().unwrap(), log }
+    }
+
+    /// A path inside of its own folder.
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
     }
 
     /// The processes that were started from here and live: they carry the folder in their environment or arguments.
