@@ -6,6 +6,7 @@ mod dev;
 mod docker;
 mod download;
 mod exits;
+mod extras;
 mod generate;
 mod help;
 mod issuer;
