@@ -112,9 +112,19 @@ impl Bench {
 /// A test that failed half-way leaves nothing behind either.
 impl Drop for Bench {
     fn drop(&mut self) {
-        for proc in self.living() {
-            let _gone = proc.signal(rustix::process::Signal::KILL);
+        // Its supervisor may be starting one again just now, until it is dropped itself.
+        let began = std::time::Instant::now();
+        while !self.living().is_empty() && began.elapsed() < Duration::from_secs(10) {
+            for proc in self.living() {
+                let _gone = proc.signal(rustix::process::Signal::KILL);
+            }
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.engine.abort();
     }
 }
 
@@ -143,13 +153,13 @@ impl Running {
     }
 
     /// As after `kill -9` of the supervisor.
-    pub(crate) async fn vanish(self) {
+    pub(crate) async fn vanish(mut self) {
         self.engine.abort();
-        assert!(self.engine.await.is_err_and(|error| error.is_cancelled()));
+        assert!((&mut self.engine).await.is_err_and(|error| error.is_cancelled()));
     }
 
-    pub(crate) async fn ended(self) -> Result<(), Trouble> {
-        tokio::time::timeout(DEADLINE, self.engine).await.expect("up ended within the deadline").unwrap()
+    pub(crate) async fn ended(mut self) -> Result<(), Trouble> {
+        tokio::time::timeout(DEADLINE, &mut self.engine).await.expect("up ended within the deadline").unwrap()
     }
 }
 

@@ -17,8 +17,9 @@ use crate::bench::{Bench, Running, eventually, service};
 
 /// A stack with one part beside it.
 struct Beside {
-    bench: Bench,
+    // Dropped first: it would start again what is ended.
     running: Running,
+    bench: Bench,
     record: Record,
     name: &'static str,
 }
