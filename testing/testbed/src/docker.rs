@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use shop_devstack::process::Proc;
+use shop_devstack::state::{Lock, StateDir};
 use tempfile::TempDir;
 
-use crate::{Error, Result};
+use crate::{Bed, Error, Result};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one waits for its turn: longer than a whole test takes.
+const TURN: Duration = Duration::from_secs(600);
 /// Nobody listens there, so that no test depends on whether a registry can be reached.
 const NO_WAY: &str = "http://127.0.0.1:9";
 const BRIDGE: &str = "docker0";
@@ -23,6 +26,7 @@ pub struct PrivateDocker {
     engine: Child,
     dir: TempDir,
     had_bridge: bool,
+    _alone: Lock,
 }
 
 impl PrivateDocker {
@@ -36,8 +40,9 @@ impl PrivateDocker {
         std::os::unix::net::UnixStream::connect(taken).is_ok().then_some("an engine runs on this machine")
     }
 
-    /// Starts one; some 2 s.
+    /// Starts one, some 2 s, once the one before it has ended: it takes their bridge away.
     pub fn start() -> Result<Self> {
+        let alone = alone()?;
         let dir = tempfile::tempdir()?;
         let log = File::create(dir.path().join("dockerd.log"))?;
         let inside = |name: &str| dir.path().join(name).display().to_string();
@@ -53,7 +58,7 @@ impl PrivateDocker {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let absent = |_| Error::Absent { part: "docker", how: "`apt-get install docker.io`".to_owned() };
         let had_bridge = bridge().exists();
-        let started = Self { engine: command.spawn().map_err(absent)?, dir, had_bridge };
+        let started = Self { engine: command.spawn().map_err(absent)?, dir, had_bridge, _alone: alone };
         started.await_answer()?;
         Ok(started)
     }
@@ -141,6 +146,22 @@ impl Drop for PrivateDocker {
         let _ended = self.engine.wait();
         if !self.had_bridge && bridge().exists() {
             let _gone = Command::new("ip").args(["link", "delete", BRIDGE]).status();
+        }
+    }
+}
+
+/// One engine of the tests at a time, on this machine.
+fn alone() -> Result<Lock> {
+    let all = StateDir::open(Bed::from_env()?.servers)?;
+    let began = Instant::now();
+    loop {
+        match all.try_lock("docker-lock")? {
+            Some(lock) => return Ok(lock),
+            None if began.elapsed() > TURN => {
+                let text = "another test's Docker Engine does not end";
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text).into());
+            }
+            None => std::thread::sleep(Duration::from_millis(50)),
         }
     }
 }
