@@ -1,5 +1,8 @@
 //! Questions to the person at the terminal. Off a terminal there is none: the error names the flag to give instead.
+use std::fs::File;
 use std::io::{BufRead as _, Write as _};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::Ui;
 use crate::error::CommandError;
@@ -34,7 +37,7 @@ impl Ui {
         let question = format!("{} ", self.redactor.redact(question));
         let secret = self
             .progress
-            .suspend(|| rpassword::prompt_password(question))
+            .suspend(|| Hidden::begin().and_then(|_hidden| rpassword::prompt_password(question)))
             .map_err(|error| CommandError::new(Exit::Interrupted, "no answer was given").source(error))?;
         self.redactor.register(&secret);
         Ok(secret)
@@ -46,5 +49,30 @@ impl Ui {
         }
         Err(CommandError::usage(format!("cannot ask without a terminal: {question}"))
             .hint(format!("give {flag}")))
+    }
+}
+
+/// A terminal that shows nothing of what is typed, until this is dropped. It begins before the question is seen, which
+/// `rpassword` asks first: whoever is fast, or pastes, would show the beginning of the secret.
+struct Hidden {
+    terminal: File,
+    before: Termios,
+}
+
+impl Hidden {
+    fn begin() -> std::io::Result<Self> {
+        let terminal = File::open("/dev/tty")?;
+        let before = tcgetattr(&terminal)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Now, &hidden)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // A terminal that has gone away shows nothing either.
+        let _gone = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
