@@ -1,4 +1,5 @@
-//! The body of a request on its way in: bounded in size and in time.
+//! The body of a request on its way in, bounded in size and in time; and of an answer that is made while it is sent,
+//! bounded in time.
 //!
 //! The bound in time is on the whole body: a client that sends a byte now and then holds a handler no longer than
 //! one that sends nothing.
@@ -13,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use shop_api::Code;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::ApiError;
 
@@ -84,6 +85,35 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// The body of an answer whose length nobody knows before its end. It breaks off at the deadline of its request, and
+/// until its end keeps what the request held.
+pub(crate) struct Streamed<K> {
+    inner: Body,
+    deadline: Pin<Box<Sleep>>,
+    _kept: K,
+}
+
+impl<K> Streamed<K> {
+    pub(crate) fn new(inner: Body, deadline: Instant, kept: K) -> Self {
+        Streamed { inner, deadline: Box::pin(tokio::time::sleep_until(deadline)), _kept: kept }
+    }
+}
+
+impl<K: Unpin> HttpBody for Streamed<K> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(axum::Error::new(BodyError::TooSlow))));
+        }
+        Pin::new(&mut self.inner).poll_frame(cx)
     }
 }
 

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 pub type ConsumeError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How often a consumer that has read everything asks again. Revocations must arrive within five seconds.
-const IDLE: Duration = Duration::from_secs(1);
+pub(crate) const IDLE: Duration = Duration::from_secs(1);
 
 /// However long the other service was away: it is found again within the time that revocations may take.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// Events asked for at once.
-const PAGE: u32 = 200;
+/// Events asked for at once: as many as there are in a page.
+const PAGE: u32 = crate::outbox::MAX_PAGE;
 
 /// Another service's events and what is done with them.
 #[async_trait]
@@ -59,6 +59,15 @@ pub async fn follow(pool: PgPool, consumer: impl Consumer, stop: CancellationTok
     }
 }
 
+/// Applies what there is to read now, for a service that wants to know before it is asked.
+///
+/// # Errors
+/// When the other service or an event fails; what was applied before stays so.
+pub async fn catch_up(pool: &PgPool, consumer: &impl Consumer) -> Result<(), ConsumeError> {
+    while step(pool, consumer).await? {}
+    Ok(())
+}
+
 /// Applies one page. Answers whether there is more to read now.
 async fn step(pool: &PgPool, consumer: &impl Consumer) -> Result<bool, ConsumeError> {
     let source = consumer.source();
@@ -66,28 +75,47 @@ async fn step(pool: &PgPool, consumer: &impl Consumer) -> Result<bool, ConsumeEr
         .bind(source)
         .fetch_optional(pool)
         .await?;
-    let page = consumer.fetch(after.unwrap_or(0), PAGE).await?;
-    for event in &page.events {
-        apply(pool, consumer, event).await?;
-        metrics::counter!("consumer_events_total", "source" => source).increment(1);
+    let after = after.unwrap_or(0);
+    let page = consumer.fetch(after, PAGE).await?;
+    if page.next_after < after {
+        // The other log was restored or made anew: what it tells now was never heard.
+        tracing::warn!(event.source = source, from = after, "the log begins again; all of it is read");
+        let again = sqlx::query("UPDATE kit.consumer SET after = 0 WHERE source = $1 AND after = $2");
+        again.bind(source).bind(after).execute(pool).await?;
+        return Ok(true);
     }
-    Ok(page.events.len() == PAGE as usize)
+    // Together as a rule; one after the other where one fails, so that those before it are done.
+    if apply(pool, consumer, &page.events).await.is_err() {
+        for event in &page.events {
+            apply(pool, consumer, std::slice::from_ref(event)).await?;
+        }
+    }
+    metrics::counter!("consumer_events_total", "source" => source).increment(page.events.len() as u64);
+    Ok(!page.events.is_empty())
 }
 
-async fn apply(pool: &PgPool, consumer: &impl Consumer, event: &Event) -> Result<(), ConsumeError> {
+/// In one transaction. Those that another replica has applied meanwhile are left out.
+async fn apply(pool: &PgPool, consumer: &impl Consumer, events: &[Event]) -> Result<(), ConsumeError> {
+    let Some(last) = events.last() else { return Ok(()) };
     let mut tx = pool.begin().await?;
-    // Holds the row until the commit: a second replica waits here and then finds that the event is done.
-    let moved = sqlx::query(
-        "INSERT INTO kit.consumer AS c (source, after) VALUES ($1, $2)
-         ON CONFLICT (source) DO UPDATE SET after = excluded.after, changed_at = now() WHERE c.after < excluded.after",
-    )
-    .bind(consumer.source())
-    .bind(event.seq)
-    .execute(&mut *tx)
-    .await?;
-    if moved.rows_affected() == 1 {
+    let source = consumer.source();
+    sqlx::query("INSERT INTO kit.consumer (source, after) VALUES ($1, 0) ON CONFLICT DO NOTHING")
+        .bind(source)
+        .execute(&mut *tx)
+        .await?;
+    // Held until the commit: a second replica waits here and then finds what is done.
+    let after: i64 = sqlx::query_scalar("SELECT after FROM kit.consumer WHERE source = $1 FOR UPDATE")
+        .bind(source)
+        .fetch_one(&mut *tx)
+        .await?;
+    for event in events.iter().filter(|event| event.seq > after) {
         consumer.apply(&mut tx, event).await?;
-        tx.commit().await?;
     }
+    sqlx::query("UPDATE kit.consumer SET after = $2, changed_at = now() WHERE source = $1 AND after < $2")
+        .bind(source)
+        .bind(last.seq)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
     Ok(())
 }

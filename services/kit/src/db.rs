@@ -13,6 +13,7 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::task::AbortHandle;
 
 pub use hot::{DbError, HotReads};
+pub(crate) use target::decoded;
 pub use target::{DbConfig, DbConfigError, Target};
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{FromSql, ToSql};

@@ -173,15 +173,6 @@ impl First {
     }
 }
 
-/// Removes answers that are older than a day. Answers how many.
-///
-/// # Errors
-/// When the database fails.
-pub async fn prune(pool: &PgPool) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query("DELETE FROM kit.idempotency WHERE created_at < now() - interval '24 hours'");
-    Ok(gone.execute(pool).await?.rows_affected())
-}
-
 fn kept(headers: &HeaderMap) -> BTreeMap<&str, &str> {
     KEPT.iter().filter_map(|name| Some((name.as_str(), headers.get(name)?.to_str().ok()?))).collect()
 }

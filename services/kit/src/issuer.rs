@@ -16,7 +16,7 @@ use self::ended::{EndedSessions, IssuerEvents};
 use crate::access::Gate;
 use crate::boot::{BootError, Kit};
 use crate::config::KitConfig;
-use crate::consumers::follow;
+use crate::consumers::{catch_up, follow};
 use crate::context::traceparent;
 use crate::jwks::{self, JwksClient};
 use crate::token::Verifier;
@@ -53,8 +53,16 @@ impl Kit {
             Err(error) => Err(std::io::Error::other(error.to_string())),
         };
         let events = issuer.with_tokens(shop_client::ClientCredentials::new(issuer.clone(), id, secret));
-        let ended = EndedSessions::load(self.db.pool.clone()).await?;
-        self.workers.spawn(follow(self.db.pool.clone(), IssuerEvents::from(events), self.stop.clone()));
+        let (pool, events) = (self.db.pool.clone(), IssuerEvents::from(events));
+        // Ready means to know what ended until now. While the issuer is away this service goes on with what it knows.
+        let caught_up = tokio::time::timeout(self.config.start_timeout, catch_up(&pool, &events)).await;
+        if let Ok(Err(error)) = caught_up {
+            tracing::warn!(%error, "what ended while this service was away is not known yet");
+        } else if caught_up.is_err() {
+            tracing::warn!("what ended while this service was away is still being read");
+        }
+        let ended = EndedSessions::load(pool.clone()).await?;
+        self.workers.spawn(follow(pool, events, self.stop.clone()));
         self.workers.spawn(ended.clone().read_on(self.stop.clone()));
         Ok(gate.with_session_check(ended))
     }

@@ -6,6 +6,7 @@ mod cors;
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use shop_api::Code;
 use tower::Service;
 
 use crate::access::{CallerKind, Gate};
-use crate::body::Bounded;
+use crate::body::{Bounded, Streamed};
 use crate::config::Limits;
 use crate::context::RequestContext;
 use crate::limit::{Decision, Limiter, Quota};
@@ -51,7 +52,7 @@ pub struct Edge {
     limits: Limits,
     cors: Cors,
     protected: bool,
-    in_flight: AtomicUsize,
+    in_flight: Arc<AtomicUsize>,
     draining: AtomicBool,
 }
 
@@ -77,7 +78,7 @@ impl Edge {
             cors: Cors::new(&limits.cors_origins),
             limits,
             protected,
-            in_flight: AtomicUsize::new(0),
+            in_flight: Arc::default(),
             draining: AtomicBool::new(false),
         }
     }
@@ -141,13 +142,17 @@ impl Edge {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     {
         // 6. More than we can do at once is refused at once, while there is still room for a refusal.
-        let _slot = Slot::take(&self.in_flight, self.limits.max_in_flight)?;
-        // 7. Nothing takes for ever.
-        let work = self.limited(request);
-        match tokio::time::timeout(self.limits.deadline, work).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ApiError::code(Code::DeadlineExceeded)),
+        let slot = Slot::take(&self.in_flight, self.limits.max_in_flight)?;
+        // 7. Nothing takes for ever, nor does a body that is made while it is sent.
+        let deadline = tokio::time::Instant::now() + self.limits.deadline;
+        let response = match tokio::time::timeout_at(deadline, self.limited(request)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(ApiError::code(Code::DeadlineExceeded)),
+        };
+        if response.body().size_hint().exact().is_some() {
+            return Ok(response);
         }
+        Ok(response.map(|body| Body::new(Streamed::new(body, deadline, slot))))
     }
 
     async fn limited<B>(&self, request: Request<B>) -> Result<Response, ApiError>
@@ -289,17 +294,17 @@ fn client_key(address: IpAddr) -> String {
 }
 
 /// A place among the requests being worked on.
-struct Slot<'a>(&'a AtomicUsize);
+struct Slot(Arc<AtomicUsize>);
 
-impl<'a> Slot<'a> {
-    fn take(taken: &'a AtomicUsize, most: u32) -> Result<Self, ApiError> {
+impl Slot {
+    fn take(taken: &Arc<AtomicUsize>, most: u32) -> Result<Self, ApiError> {
         let before = taken.fetch_add(1, Ordering::AcqRel);
-        let slot = Slot(taken);
+        let slot = Slot(Arc::clone(taken));
         if before < most as usize { Ok(slot) } else { Err(ApiError::code(Code::Overloaded)) }
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

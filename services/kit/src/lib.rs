@@ -22,7 +22,7 @@ pub mod mail;
 pub mod metrics;
 pub mod outbox;
 pub mod page;
-mod retention;
+pub mod retention;
 pub mod router;
 pub mod schema;
 pub mod search;

@@ -14,7 +14,7 @@ use sqlx::{PgExecutor, PgPool, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::ApiError;
+use crate::{ApiError, retention};
 
 pub use amqp::{AmqpConfig, AmqpConfigError};
 pub use http::router;
@@ -34,6 +34,14 @@ pub enum OutboxError {
         /// The last event thrown away; reading may start after it.
         pruned: i64,
     },
+    /// The reader knows events that this log does not have: its database was restored, or made anew.
+    #[error("the log ends at {last} and {after} was asked for")]
+    Ahead {
+        /// Where the reader stands.
+        after: i64,
+        /// The last event that there is.
+        last: i64,
+    },
     /// The data of an event is no JSON.
     #[error("the data of an event cannot be written as JSON")]
     Data(#[from] serde_json::Error),
@@ -47,6 +55,9 @@ impl From<OutboxError> for ApiError {
         match error {
             OutboxError::Gone { pruned, .. } => {
                 Self::code(Code::Gone).detail(format!("events up to {pruned} are no longer kept"))
+            }
+            OutboxError::Ahead { last, .. } => {
+                Self::code(Code::Gone).detail(format!("the log is another one: it ends at {last}"))
             }
             OutboxError::Data(error) => Self::internal(error),
             OutboxError::Database(error) => error.into(),
@@ -85,11 +96,14 @@ pub async fn write(
 /// [`OutboxError`].
 pub async fn read(pool: &PgPool, after: i64, limit: u32) -> Result<EventPage, OutboxError> {
     let head = sqlx::query(
-        "SELECT pruned, EXISTS (SELECT FROM kit.outbox WHERE seq IS NULL) AS unsequenced FROM kit.outbox_head",
+        "SELECT pruned, last, EXISTS (SELECT FROM kit.outbox WHERE seq IS NULL) AS unsequenced FROM kit.outbox_head",
     )
     .fetch_one(pool)
     .await?;
-    let pruned: i64 = head.try_get("pruned")?;
+    let (pruned, last): (i64, i64) = (head.try_get("pruned")?, head.try_get("last")?);
+    if after > last {
+        return Err(OutboxError::Ahead { after, last });
+    }
     if after != 0 && after < pruned {
         return Err(OutboxError::Gone { after, pruned });
     }
@@ -150,18 +164,28 @@ pub async fn prune(pool: &PgPool, keep: Duration) -> Result<u64, sqlx::Error> {
         }
         sequence(pool).await?;
     }
-    let mut tx = pool.begin().await?;
-    let head: Option<i64> = sqlx::query_scalar("SELECT last FROM kit.outbox_head FOR UPDATE SKIP LOCKED")
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some(last) = head else { return Ok(0) };
     // Only a prefix goes: an older event behind a younger one stays until the younger one is old as well.
-    let upto: i64 =
-        sqlx::query_scalar("SELECT coalesce(min(seq) - 1, $2) FROM kit.outbox WHERE occurred_at >= $1")
-            .bind(oldest)
-            .bind(last)
-            .fetch_one(&mut *tx)
-            .await?;
+    let upto: i64 = sqlx::query_scalar(
+        "SELECT coalesce((SELECT min(seq) - 1 FROM kit.outbox WHERE occurred_at >= $1), last) FROM kit.outbox_head",
+    )
+    .bind(oldest)
+    .fetch_one(pool)
+    .await?;
+    retention::in_batches(|| throw_away(pool, upto)).await
+}
+
+/// At most a batch of the events up to a position.
+async fn throw_away(pool: &PgPool, upto: i64) -> Result<u64, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let head = sqlx::query("SELECT FROM kit.outbox_head FOR UPDATE SKIP LOCKED");
+    if head.fetch_optional(&mut *tx).await?.is_none() {
+        return Ok(0);
+    }
+    let batch =
+        "SELECT max(seq) FROM (SELECT seq FROM kit.outbox WHERE seq <= $1 ORDER BY seq LIMIT $2) AS batch";
+    let upto: Option<i64> =
+        sqlx::query_scalar(batch).bind(upto).bind(retention::BATCH as i64).fetch_one(&mut *tx).await?;
+    let Some(upto) = upto else { return Ok(0) };
     let gone = sqlx::query("DELETE FROM kit.outbox WHERE seq <= $1").bind(upto).execute(&mut *tx).await?;
     sqlx::query("UPDATE kit.outbox_head SET pruned = greatest(pruned, $1)")
         .bind(upto)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use url::Url;
 
+use crate::db::decoded;
 use crate::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,6 +40,11 @@ pub enum SearchConfigError {
         "ELASTICSEARCH_URL holds a password: put it in a file and name that file in ELASTICSEARCH_PASSWORD_FILE"
     )]
     PasswordInside,
+    /// A user who could not prove it.
+    #[error(
+        "ELASTICSEARCH_URL names a user: name the file with their password in ELASTICSEARCH_PASSWORD_FILE"
+    )]
+    NoPassword,
     /// A protected environment without TLS.
     #[error("ELASTICSEARCH_URL must be https:// in a protected environment")]
     Unprotected,
@@ -92,7 +98,10 @@ impl SearchConfig {
             tls::authorities(&pem).map_err(unusable)?;
             http = http.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
         }
-        let user = base.username().to_owned();
+        let user = decoded(base.username());
+        if !user.is_empty() && self.elasticsearch_password_file.is_none() {
+            return Err(SearchConfigError::NoPassword);
+        }
         base.set_username("").map_err(|()| SearchConfigError::Malformed)?;
         let password_file = self.elasticsearch_password_file.clone();
         Ok(Some(Elasticsearch { http: http.build()?, base, user, password_file }))

@@ -356,7 +356,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Percent-decoded, as parts of a URL come encoded.
-fn decoded(part: &str) -> String {
+pub(crate) fn decoded(part: &str) -> String {
     let pair = format!("x={}", part.replace('+', "%2B"));
     url::form_urlencoded::parse(pair.as_bytes())
         .next()

@@ -19,11 +19,15 @@ use uuid::Uuid;
 
 use crate::ApiError;
 use crate::access::{Caller, SessionCheck};
-use crate::consumers::{ConsumeError, Consumer};
+use crate::consumers::{ConsumeError, Consumer, IDLE, LONGEST_PAUSE};
 use crate::token::ACCESS_TOKEN_LIFE;
 
 /// How often a replica looks for what another one has heard. With a second of the follower, two of the five there are.
 const READ_EVERY: Duration = Duration::from_secs(1);
+
+// What was promised, whatever was away meanwhile: five seconds, one of them for the way.
+const _: () = assert!(LONGEST_PAUSE.as_millis() + READ_EVERY.as_millis() <= 4_000);
+const _: () = assert!(IDLE.as_millis() + READ_EVERY.as_millis() <= 4_000);
 
 /// A token is surely over so long after its session ended: its life, and what two clocks may differ by.
 const KEPT: Duration = ACCESS_TOKEN_LIFE.saturating_add(Duration::from_mins(1));
@@ -46,7 +50,8 @@ impl Consumer for IssuerEvents {
 
     async fn fetch(&self, after: i64, limit: u32) -> Result<EventPage, ConsumeError> {
         match self.0.events(after, limit).await {
-            // Away for longer than events are kept, which is far longer than a token lives: begin with the oldest.
+            // Away for longer than events are kept, which is far longer than a token lives, or the log is another one:
+            // begin with the oldest.
             Err(error) if error.code() == Some(Code::Gone) => Ok(self.0.events(0, limit).await?),
             answer => Ok(answer?),
         }

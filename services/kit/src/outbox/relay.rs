@@ -93,12 +93,15 @@ impl Relay {
             Some(link) => kept.insert(link),
             None => kept.insert(self.broker.connect(self.service).await?),
         };
+        // Read before the row is held: reading may take a connection of its own, and there may be only one.
+        let upto: i64 = sqlx::query_scalar("SELECT upto FROM kit.relay").fetch_one(&self.pool).await?;
+        let page = read(&self.pool, upto, BATCH).await;
         let mut tx = self.pool.begin().await?;
-        let row: Option<i64> = sqlx::query_scalar("SELECT upto FROM kit.relay FOR UPDATE SKIP LOCKED")
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(upto) = row else { return Ok(0) };
-        let (events, reached) = match read(&self.pool, upto, BATCH).await {
+        let mine = sqlx::query("SELECT FROM kit.relay WHERE upto = $1 FOR UPDATE SKIP LOCKED").bind(upto);
+        if mine.fetch_optional(&mut *tx).await?.is_none() {
+            return Ok(0);
+        }
+        let (events, reached) = match page {
             Ok(page) => (page.events, page.next_after),
             Err(OutboxError::Gone { pruned, .. }) => {
                 tracing::error!(from = upto, to = pruned, "events were thrown away before RabbitMQ got them");

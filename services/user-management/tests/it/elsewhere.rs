@@ -144,6 +144,32 @@ async fn an_ended_session_is_refused_elsewhere_in_every_replica_and_after_a_rest
 }
 
 #[tokio::test]
+async fn a_service_that_comes_back_knows_before_its_first_call_what_ended_meanwhile() {
+    let world = World::start().await;
+    let elsewhere = Elsewhere::of(&world).await;
+    let (ada, bob) = (world.person(Role::Customer).await, world.person(Role::Customer).await);
+    ada.client.post("/auth/logout").send().await.expect(204);
+    // More than a page of what it does not care about, and after it another end.
+    let many = "INSERT INTO kit.outbox (id, type, aggregate, data)
+                SELECT gen_random_uuid(), 'user.registered', gen_random_uuid(), '{}' FROM generate_series(1, 1200)";
+    sqlx::query(many).execute(world.db.pool()).await.unwrap();
+    bob.client.post("/auth/logout").send().await.expect(204);
+    let replica = elsewhere.serve().await;
+    assert_eq!(replica.answers(&ada.token).await, Some(Code::SessionEnded));
+    assert_eq!(replica.answers(&bob.token).await, Some(Code::SessionEnded));
+    replica.end().await;
+
+    // The issuer's database was restored to an earlier day: its log ends before what was heard.
+    let cleo = world.person(Role::Customer).await;
+    let ahead = "UPDATE kit.consumer SET after = 1000000";
+    sqlx::query(ahead).execute(elsewhere.db.pool()).await.unwrap();
+    cleo.client.post("/auth/logout").send().await.expect(204);
+    let replica = elsewhere.serve().await;
+    assert_eq!(replica.answers(&cleo.token).await, Some(Code::SessionEnded));
+    replica.end().await;
+}
+
+#[tokio::test]
 async fn a_token_with_roles_of_before_is_refused_elsewhere_and_a_new_one_is_good() {
     let world = World::start().await;
     let elsewhere = Elsewhere::of(&world).await;

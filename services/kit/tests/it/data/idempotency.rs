@@ -11,7 +11,8 @@ use http::{HeaderMap, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use shop_api::{Code, Problem};
 use shop_kit::db::DbConfig;
-use shop_kit::idempotency::{Attempt, IdempotencyKey, prune};
+use shop_kit::idempotency::{Attempt, IdempotencyKey};
+use shop_kit::retention::purge;
 use shop_kit::{ApiError, Json, Validate, Violations};
 use sqlx::PgPool;
 use tower::ServiceExt;
@@ -226,12 +227,12 @@ async fn a_key_is_forgotten_after_a_day() {
     for key in ["k1", "k2"] {
         shop.send("/orders", Some(key), r#"{"amount": 5}"#).await;
     }
-    assert_eq!(prune(&shop.pool).await.unwrap(), 0);
+    assert_eq!(purge(&shop.pool).await, 0);
     let age = "UPDATE kit.idempotency SET created_at = now() - interval '25 hours'";
     sqlx::query(age).execute(&shop.pool).await.unwrap();
     let reused = shop.send("/orders", Some("k1"), r#"{"amount": 6}"#).await;
     assert_eq!((reused.status, reused.replayed), (StatusCode::CREATED, false));
-    assert_eq!(prune(&shop.pool).await.unwrap(), 1);
+    assert_eq!(purge(&shop.pool).await, 1);
     assert!(shop.send("/orders", Some("k1"), r#"{"amount": 6}"#).await.replayed);
 }
 

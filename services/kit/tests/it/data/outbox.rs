@@ -145,6 +145,32 @@ async fn what_was_thrown_away_is_not_silently_missing() {
     assert_eq!(kinds(&all(&pool, 0).await), [""; 0]);
 }
 
+#[tokio::test]
+async fn more_than_a_batch_is_thrown_away_at_once() {
+    let fresh = Fresh::migrated().await;
+    let pool = fresh.database().await.pool;
+    let many = "INSERT INTO kit.outbox (id, type, aggregate, data, occurred_at)
+                SELECT gen_random_uuid(), 'old', gen_random_uuid(), '{}', now() - interval '40 days'
+                  FROM generate_series(1, 2500)";
+    sqlx::query(many).execute(&pool).await.unwrap();
+    one(&pool, "young", Uuid::now_v7()).await;
+    assert_eq!(prune(&pool, Duration::from_secs(30 * 86_400)).await.unwrap(), 2500);
+    assert_eq!(kinds(&all(&pool, 0).await), ["young"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_knows_more_than_there_is_is_told_so() {
+    let fresh = Fresh::migrated().await;
+    let pool = fresh.database().await.pool;
+    one(&pool, "first", Uuid::now_v7()).await;
+    let last = read(&pool, 0, 10).await.unwrap().next_after;
+    let ahead = read(&pool, last + 1, 10).await.unwrap_err();
+    assert!(
+        matches!(ahead, OutboxError::Ahead { after, last: end } if after == last + 1 && end == last),
+        "{ahead}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_and_readers_at_once() {
     const WRITERS: usize = 6;

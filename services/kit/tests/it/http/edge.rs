@@ -184,3 +184,33 @@ async fn a_connection_serves_many_requests_and_pipelined_ones_in_order() {
         assert_eq!(wire.answer().await.unwrap().status, 200);
     }
 }
+
+const DRIP: &str = "GET /drip HTTP/1.1\r\nhost: test\r\n\r\n";
+
+#[tokio::test]
+async fn a_body_that_is_made_while_it_is_sent_has_the_deadline_of_its_request() {
+    let running = Running::with(&["--deadline=300"]).await;
+    let mut wire = running.connect().await;
+    wire.write(DRIP).await;
+    running.valve.add_permits(1);
+    assert_eq!(wire.answer().await.unwrap().status, 200);
+    wire.closed().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_still_sent_keeps_its_place() {
+    let running = Running::with(&["--max-in-flight=1"]).await;
+    let mut wire = running.connect().await;
+    wire.write(DRIP).await;
+    running.valve.add_permits(1);
+    assert_eq!(wire.answer().await.unwrap().status, 200);
+    running.get("/hello").await.problem(503, "overloaded");
+    drop(wire);
+    let free = async {
+        while running.get("/hello").await.status != 200 {
+            // The connection notices at its next part.
+            running.valve.add_permits(1);
+        }
+    };
+    tokio::time::timeout(super::PATIENCE, free).await.expect("the place is free again");
+}

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,15 @@ async fn slow(State(valve): State<Valve>) -> Json<&'static str> {
     Json("done")
 }
 
+/// A body that nobody knows the length of: a part for each permit.
+#[utoipa::path(get, path = "/drip", responses((status = 200, body = String)))]
+async fn drip(State(valve): State<Valve>) -> Body {
+    Body::from_stream(futures::stream::unfold(valve, async |valve| {
+        valve.acquire().await.unwrap().forget();
+        Some((Ok::<_, std::convert::Infallible>("drop"), valve))
+    }))
+}
+
 #[utoipa::path(get, path = "/bug", responses((status = 200, body = String)))]
 async fn bug() -> Json<String> {
     panic!("a bug with a secret in it");
@@ -129,6 +139,7 @@ pub(crate) fn api() -> ApiRouter<Valve> {
         .route(Access::Signed, routes!(me))
         .route(Access::Need(Permission::AuditRead), routes!(audit))
         .route(Access::Own("a test opens it"), routes!(slow))
+        .route(Access::Public, routes!(drip))
         .route(Access::Public, routes!(bug))
         .route(Access::Public, routes!(broken))
         .route(Access::Public, routes!(callerless))

@@ -71,9 +71,9 @@ async fn ask(client: &Elasticsearch) -> Result<String, reqwest::Error> {
 }
 
 /// All causes: the first only says that sending failed.
-fn chain(error: reqwest::Error) -> String {
+fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text.push_str(&format!(": {error}"));
         cause = error.source();
@@ -99,7 +99,7 @@ async fn the_right_authority_and_name_are_trusted_and_no_others() {
         ("localhost", &authority(), "invalid peer certificate"),
         ("127.0.0.1", &trusted, "not valid for name"),
     ] {
-        let refused = chain(ask(&server.client(host, trusted, Some(&password))).await.unwrap_err());
+        let refused = chain(&ask(&server.client(host, trusted, Some(&password))).await.unwrap_err());
         assert!(refused.contains(says), "{refused}");
     }
 }
