@@ -39,6 +39,7 @@ const TABLE: &[Crate] = &[
     ),
     allow("shop-testbed", &["shop-platform", "shop-devstack"], &[]),
     allow("shop-test", &["shop-api", "shop-client", "shop-kit", "shop-testbed"], &[]),
+    allow("shop-faulty", &["shop-kit", "shop-api"], &["shop-test"]),
     allow("shop-bench", ANYTHING, ANYTHING),
     allow("shop-e2e", ANYTHING, ANYTHING),
     allow("xtask", &[], &[]),
