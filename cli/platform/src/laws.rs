@@ -1,6 +1,7 @@
 //! The laws of shop.toml: rules that bind two or more values, each with an id, a sentence and a test.
 //! One list; docs/generated/shop-toml-laws.md is printed from it. Must not decode anything, nor read a clock.
 mod environment;
+mod issuer;
 mod wiring;
 mod workload;
 
@@ -160,6 +161,12 @@ pub static LAWS: &[Law] = &[
         id: "SHOP-L027",
         sentence: "A protected environment states what a scan of an image may find.",
         check: environment::protected_is_scanned,
+    },
+    Law {
+        id: "SHOP-L028",
+        sentence: "In a cluster a service that depends on the issuer of tokens (the one with `SIGNING_KEYS_DIR`) has a client \
+                   there, `ISSUER_CLIENT_FILE`, and names `ISSUER_URL` and the issuer's own `ISSUER` and `AUDIENCE`.",
+        check: issuer::dependents_know_the_issuer,
     },
 ];
 

@@ -1,5 +1,5 @@
 //! The containers of one service: its database made, its keys made, its schema migrated, its first
-//! data, then itself.
+//! data, its client at the issuer, then itself.
 //! Mirrors what shop-devstack does with processes; must not add anything of its own.
 use indexmap::IndexMap;
 use shop_platform::{Resolved, Service};
@@ -7,8 +7,13 @@ use shop_platform::{Resolved, Service};
 use super::model::{Build, Condition, Container, literal, variables, words};
 use super::{POSTGRES_IMAGE, POSTGRES_PORT, SMTP_PORT};
 
+/// Who has it, issues the access tokens.
 const SIGNING_KEYS: &str = "SIGNING_KEYS_DIR";
+/// The service's own client at the issuer: who has it, follows the issuer's events.
+const ISSUER_CLIENT: &str = "ISSUER_CLIENT_FILE";
 const SEED_PASSWORD: &str = "seed-password";
+/// Where volumes of secrets are mounted.
+const VOLUMES: &str = "/var/lib/shop";
 const DOCKERFILE: &str = "infra/compose/Dockerfile";
 
 /// Makes the database and its two roles: the owner migrates, the other cannot alter the schema.
@@ -39,6 +44,9 @@ pub(super) fn containers(resolved: &Resolved, service: &Service) -> Vec<(String,
         once("migrate", migrate, &mut needs);
         once("seed", seed(resolved, service, &needs), &mut needs);
     }
+    if let Some(client) = client(resolved, service) {
+        once("client", client, &mut needs);
+    }
     needs.extend(service.depends_on.iter().map(|name| (name.to_string(), "service_started")));
     let serve = Container {
         command: words(["serve"]),
@@ -60,6 +68,35 @@ fn seed(resolved: &Resolved, service: &Service, needs: &[(String, &'static str)]
     seed.environment.insert("SEED_PASSWORD_FILE".to_owned(), format!("/run/secrets/{SEED_PASSWORD}"));
     seed.secrets.push(SEED_PASSWORD.to_owned());
     seed
+}
+
+/// The issuer's program, which makes the service's client in a volume that both share. At each start, as it leaves a
+/// client that works as it is.
+fn client(resolved: &Resolved, service: &Service) -> Option<Container> {
+    service.secrets.get(ISSUER_CLIENT)?;
+    let issuer = issuer(resolved)?;
+    let mut client = Container {
+        command: words([
+            "clients",
+            "create",
+            "--name",
+            service.name.as_str(),
+            "--to",
+            &path_of(service, ISSUER_CLIENT),
+        ]),
+        ..program(resolved, issuer, &[SERVE])
+    };
+    client.volumes.extend(volume_of(service, ISSUER_CLIENT));
+    if issuer.database.is_some() {
+        client.depends_on =
+            conditions(&[(format!("{}-migrate", issuer.name), "service_completed_successfully")]);
+    }
+    Some(client)
+}
+
+/// The service that issues access tokens.
+fn issuer(resolved: &Resolved) -> Option<&Service> {
+    resolved.services.values().find(|one| one.secrets.contains_key(SIGNING_KEYS))
 }
 
 fn conditions(needs: &[(String, &'static str)]) -> IndexMap<String, Condition> {
@@ -85,10 +122,7 @@ fn program(resolved: &Resolved, service: &Service, logins: &[Login]) -> Containe
         environment.insert(format!("{prefix}_PASSWORD_FILE"), format!("/run/secrets/{secret}"));
         secrets.push(secret);
     }
-    let folders = service.secrets.iter().filter(|(variable, _)| variable.as_str().ends_with("_DIR"));
-    let volumes = folders.map(|(variable, secret)| {
-        format!("{}:{}", secret_name(service, secret.as_str()), path_of(service, variable.as_str()))
-    });
+    let volumes = service.secrets.keys().filter_map(|variable| volume_of(service, variable.as_str()));
     Container {
         build: Some(Build { context: ".", dockerfile: DOCKERFILE, args }),
         // The mounted secrets belong to the developer and only to them; inside, that is root.
@@ -114,7 +148,7 @@ fn environment(resolved: &Resolved, service: &Service) -> IndexMap<String, Strin
     set("ADMIN_ADDR", &format!("0.0.0.0:{}", *service.admin_port));
     set("PUBLIC_BASE_URL", &url(service));
     set("SMTP_URL", &format!("smtp://127.0.0.1:{SMTP_PORT}"));
-    if let Some(issuer) = resolved.services.values().find(|one| one.secrets.contains_key(SIGNING_KEYS)) {
+    if let Some(issuer) = issuer(resolved) {
         set("ISSUER", &url(issuer));
         set("ISSUER_URL", &url(issuer));
     }
@@ -122,25 +156,46 @@ fn environment(resolved: &Resolved, service: &Service) -> IndexMap<String, Strin
         let variable = dependency.name.as_str().to_uppercase().replace('-', "_");
         set(&format!("{variable}_URL"), &url(dependency));
     }
-    for (variable, _) in mounted(service) {
-        set(variable, &path_of(service, variable));
-    }
-    if service.secrets.contains_key(SIGNING_KEYS) {
-        set(SIGNING_KEYS, &path_of(service, SIGNING_KEYS));
+    // Passwords of servers come with their addresses.
+    let all_but_passwords =
+        service.secrets.keys().filter(|variable| !variable.as_str().ends_with("_PASSWORD_FILE"));
+    for variable in all_but_passwords {
+        set(variable.as_str(), &path_of(service, variable.as_str()));
     }
     all
 }
 
-/// The secrets that are files of their own; passwords of servers come with their addresses, folders are volumes.
+/// The secrets that are files of their own; passwords of servers come with their addresses.
 fn mounted(service: &Service) -> impl Iterator<Item = (&str, &str)> {
     let all = service.secrets.iter().map(|(variable, secret)| (variable.as_str(), secret.as_str()));
-    all.filter(|(variable, _)| variable.ends_with("_FILE") && !variable.ends_with("_PASSWORD_FILE"))
+    all.filter(|(variable, _)| {
+        variable.ends_with("_FILE")
+            && !variable.ends_with("_PASSWORD_FILE")
+            && !is_made_by_a_service(variable)
+    })
+}
+
+/// Whether a service makes what is in it, in a volume that is kept: folders, and what an issuer hands out.
+fn is_made_by_a_service(variable: &str) -> bool {
+    variable.ends_with("_DIR") || variable == ISSUER_CLIENT
 }
 
 fn path_of(service: &Service, variable: &str) -> String {
     let secret = service.secrets.get(variable).expect("asked for a secret that the service has");
-    let folder = if variable.ends_with("_DIR") { "/var/lib/shop" } else { "/run/secrets" };
-    format!("{folder}/{}", secret_name(service, secret.as_str()))
+    let name = secret_name(service, secret.as_str());
+    match variable {
+        // A volume is a folder.
+        ISSUER_CLIENT => format!("{VOLUMES}/{name}/client.json"),
+        _ if is_made_by_a_service(variable) => format!("{VOLUMES}/{name}"),
+        _ => format!("/run/secrets/{name}"),
+    }
+}
+
+/// The volume that keeps what a service makes, and where it is mounted.
+fn volume_of(service: &Service, variable: &str) -> Option<String> {
+    let secret = service.secrets.get(variable).filter(|_| is_made_by_a_service(variable))?;
+    let name = secret_name(service, secret.as_str());
+    Some(format!("{name}:{VOLUMES}/{name}"))
 }
 
 fn secret_name(service: &Service, secret: &str) -> String {

@@ -132,6 +132,36 @@ fn docker_compose_takes_the_real_file_and_the_three_services() {
     }
 }
 
+/// What the issuer makes is no random bytes: one container of the issuer writes it into a volume of the service.
+#[test]
+fn a_follower_of_the_issuer_gets_its_client_from_the_issuer() {
+    let read: serde_json::Value = serde_saphyr::from_str(&emitted(THREE)).expect("YAML");
+    for service in ["product-catalog", "order-management"] {
+        let (serve, client) = (&read["services"][service], &read["services"][format!("{service}-client")]);
+        let file = &serve["environment"]["ISSUER_CLIENT_FILE"];
+        assert_eq!(
+            client["command"],
+            serde_json::json!(["clients", "create", "--name", service, "--to", file])
+        );
+        assert_eq!((&client["image"], &client["restart"]), (&"user-management:dev".into(), &"no".into()));
+        let database = &read["services"]["user-management"]["environment"]["DATABASE_URL"];
+        assert_eq!(&client["environment"]["DATABASE_URL"], database);
+        for (of, first) in
+            [(client, "user-management-migrate".to_owned()), (serve, format!("{service}-client"))]
+        {
+            assert_eq!(of["depends_on"][&first]["condition"], "service_completed_successfully", "{of}");
+        }
+        let folder = format!("/var/lib/shop/{service}-issuer-client");
+        for of in [client, serve] {
+            let volumes = of["volumes"].as_array().expect("volumes");
+            assert!(volumes.contains(&format!("{service}-issuer-client:{folder}").into()), "{of}");
+        }
+        assert!(file.as_str().is_some_and(|file| file.starts_with(&format!("{folder}/"))), "{file}");
+    }
+    let files = compose::secret_files(&environment(THREE, "dev"));
+    assert!(!files.iter().any(|file| file.contains("issuer-client")), "{files:?}");
+}
+
 /// The file as `docker-compose config` prints it: parsed, checked and interpolated by compose itself.
 fn as_compose_reads_it(text: &str) -> serde_json::Value {
     let folder = tempfile::tempdir().expect("a folder");

@@ -20,6 +20,9 @@ const STAGING_REPLICAS: &str = "replicas = { min = 2, max = 4, target_cpu = \"70
 const DEFAULT_REPLICAS: &str = "replicas = { min = 1, max = 1, target_cpu = \"70%\" }";
 const EKS: &str = "cluster = { eks = \"shop\", account = \"123456789012\" }";
 
+const CATALOG_CLIENT: &str = "secrets = { ISSUER_CLIENT_FILE = \"issuer-client\" }\nteam = \"catalogue\"";
+const CATALOG_ENV: &str = "[service.product-catalog.environment.prod.env]";
+
 const CASES: &[Case] = &[
     case(
         "SHOP-L001",
@@ -111,6 +114,23 @@ const CASES: &[Case] = &[
     case("SHOP-L025", "availability = \"99.9%\"", "availability = \"100%\"", "objectives ="),
     case("SHOP-L026", PROD_REPLICAS, "replicas = { min = 3, max = 10, target_cpu = \"96%\" }", "replicas ="),
     case("SHOP-L027", "scan = {", "#", "protected ="),
+    case("SHOP-L028", CATALOG_CLIENT, "team = \"catalogue\"", "depends_on = [\"user-management\"]"),
+    case(
+        "SHOP-L028",
+        CATALOG_CLIENT,
+        "secrets = { X_FILE = \"x\" }\nteam = \"catalogue\"",
+        "secrets = { X_FILE",
+    ),
+    case("SHOP-L028", "ISSUER_URL = \"https://users.example.com\"\n", "", CATALOG_ENV),
+    case("SHOP-L028", "ISSUER = \"https://users.example.com\"\n", "", CATALOG_ENV),
+    case("SHOP-L028", "AUDIENCE = \"shop\"\n", "AUDIENCE = \"shops\"\n", CATALOG_ENV),
+    // The issuer itself names none.
+    case(
+        "SHOP-L028",
+        "host = \"users.staging.example.com\"",
+        "host = \"users.staging.example.com\"\nenv = { ISSUER = \"https://users.staging.example.com\" }",
+        "env = { LOG = \"info\", AUDIENCE = \"shop-staging\"",
+    ),
 ];
 
 #[test]

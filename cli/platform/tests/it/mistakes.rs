@@ -39,6 +39,15 @@ fn a_law_is_shown_with_its_id() {
 }
 
 #[test]
+fn what_a_service_must_know_of_its_issuer_is_told_with_the_words_to_write() {
+    let text = FIXTURE
+        .replace("secrets = { ISSUER_CLIENT_FILE = \"issuer-client\" }\nteam", "team")
+        .replace("AUDIENCE = \"shop\"\n", "AUDIENCE = \"shops\"\n")
+        .replace("ISSUER_URL = \"https://users.example.com\"\n", "");
+    insta::assert_snapshot!(shown(&text));
+}
+
+#[test]
 fn a_newer_layout_is_not_read_key_by_key() {
     let problems = problems_of("schema = 2\nservices = []\n");
     let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
