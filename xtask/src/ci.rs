@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
 
 use crate::repo::{Repo, run};
 use crate::{guards, sqlx, tidy, tools, ui};
@@ -20,9 +22,28 @@ pub(crate) struct CiArgs {
     /// The seed of what tests draw by chance; drawn from the clock and printed when not given
     #[arg(long)]
     seed: Option<u64>,
-    /// Run only these steps, by name
-    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    /// Run only these steps
+    #[arg(long, value_name = "STEP", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
+}
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(STEPS.iter().map(|step| step.name))
+}
+
+impl CiArgs {
+    fn wants(&self, step: &Step) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == step.name)
+    }
+
+    /// Refuses a step by name that this tier leaves out: nothing would be run, and that would look passed.
+    fn check(&self) -> Result<(), clap::Error> {
+        let left_out =
+            STEPS.iter().find(|step| step.full && !self.full && !self.only.is_empty() && self.wants(step));
+        let Some(step) = left_out else { return Ok(()) };
+        let text = format!("--only {}: this step is only in the full tier; add --full\n", step.name);
+        Err(clap::Error::raw(ErrorKind::ArgumentConflict, text))
+    }
 }
 
 /// What a step says when nothing went wrong: all that it does, or what of it could not be run here.
@@ -75,6 +96,7 @@ enum Outcome {
 }
 
 pub(crate) fn main(args: &CiArgs, repo: &Repo) -> Result<ExitCode> {
+    args.check().unwrap_or_else(|error| error.exit());
     let scratch = tempfile::tempdir().context("no folder for the results")?;
     let gate = Gate {
         repo,
@@ -87,7 +109,7 @@ pub(crate) fn main(args: &CiArgs, repo: &Repo) -> Result<ExitCode> {
     ui::line(format_args!("gate: {tier} tier, seed {} (repeat with --seed {})", gate.seed, gate.seed));
     let mut rows = Vec::new();
     for step in STEPS {
-        if !args.only.is_empty() && !args.only.iter().any(|name| name == step.name) {
+        if !args.wants(step) {
             continue;
         }
         if step.full && !gate.full {
@@ -167,7 +189,7 @@ impl Gate<'_> {
         }
         let left_out = std::fs::read_to_string(&self.left_out).unwrap_or_default();
         if !left_out.is_empty() {
-            ui::line("\nleft out by the short tier (cargo xtask ci --full runs them):");
+            ui::line(left_out_by(self.full));
             let mut lines: Vec<&str> = left_out.lines().collect();
             lines.sort_unstable();
             lines.dedup();
@@ -182,6 +204,59 @@ impl Gate<'_> {
     }
 }
 
+/// The title of what tests left out. The full tier leaves out only what cannot be run on this machine.
+fn left_out_by(full: bool) -> &'static str {
+    match full {
+        true => "\nleft out here, by the full tier too:",
+        false => "\nleft out by the short tier (cargo xtask ci --full runs what this machine can):",
+    }
+}
+
 fn seed_of_now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        ci: CiArgs,
+    }
+
+    fn parse(words: &[&str]) -> Result<CiArgs, clap::Error> {
+        let line = Line::try_parse_from([&["ci"], words].concat())?;
+        line.ci.check().map(|()| line.ci)
+    }
+
+    #[test]
+    fn a_step_that_would_not_run_is_a_usage_error() {
+        let refused = |words| parse(words).err().map(|error| (error.exit_code(), error.to_string()));
+        for words in [&["--only", "tset"][..], &["--only", "format,nonsense"]] {
+            let (code, text) = refused(words).expect("no such step");
+            assert!(code == 2 && STEPS.iter().all(|step| text.contains(step.name)), "{text}");
+        }
+        let (code, text) = refused(&["--only", "guards"]).expect("not in the short tier");
+        assert!(code == 2 && text.contains("--full"), "{text}");
+    }
+
+    #[test]
+    fn only_the_steps_that_are_named_run() {
+        let ran = |words: &[&str]| {
+            let args = parse(words).expect("a usage");
+            STEPS.iter().filter(|step| args.wants(step)).map(|step| step.name).collect::<Vec<_>>()
+        };
+        assert_eq!(ran(&["--only", "tidy,format"]), ["format", "tidy"]);
+        assert_eq!(ran(&["--full", "--only", "guards"]), ["guards"]);
+        assert_eq!(ran(&[]).len(), STEPS.len());
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_promised_of_the_tier_that_left_it_out() {
+        assert!(left_out_by(false).contains("ci --full runs what"));
+        assert!(!left_out_by(true).contains("--full"));
+    }
 }

@@ -1,10 +1,10 @@
 //! `cargo xtask sqlx prepare`: the metadata that lets the SQL of a service be checked without a database.
 //! Must not need sqlx's own tool: its macros write the files when they are told where.
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::repo::{Repo, read, run};
 use crate::ui;
@@ -38,7 +38,17 @@ pub(crate) fn prepare(repo: &Repo, check: bool) -> Result<()> {
         describe(repo, &service, fresh.path())?;
         let kept = repo.root.join("services").join(&service).join(".sqlx");
         let (old, new) = (files(&kept)?, files(fresh.path())?);
-        ensure!(!new.is_empty(), "no query of {service} was described: is sqlx older than 0.8?");
+        if new.is_empty() {
+            // A service may have none yet. One that has some and described none would pass for one without.
+            let sources = repo.root.join("services").join(&service);
+            let caller = ["src", "tests"].iter().find_map(|part| caller(&sources.join(part)).transpose());
+            if let Some(caller) = caller.transpose()? {
+                bail!(
+                    "{service}: {} has checked queries and sqlx described none: is it older than 0.8?",
+                    caller.display()
+                );
+            }
+        }
         if old == new {
             ui::line(format_args!("{service}: {} queries, metadata is current", new.len()));
             continue;
@@ -85,6 +95,36 @@ fn describe(repo: &Repo, service: &str, into: &Path) -> Result<()> {
     checked
 }
 
+/// The first source file under `folder` that has a query which sqlx checks.
+fn caller(folder: &Path) -> Result<Option<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let found = match path.extension() {
+            _ if path.is_dir() => caller(&path)?,
+            Some(extension) if extension == "rs" && has_query(&std::fs::read_to_string(&path)?) => Some(path),
+            _ => None,
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether one of sqlx's macros is called outside of comments: `query!`, `query_as!`, `query_file_scalar!`, …
+fn has_query(text: &str) -> bool {
+    let is_of_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let is_called = |line: &str, at: usize| {
+        let name = line[..at].rsplit(|letter| !is_of_name(letter)).next().unwrap_or_default();
+        name == "query" || name.starts_with("query_")
+    };
+    let mut code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.any(|line| line.match_indices('!').any(|(at, _)| is_called(line, at)))
+}
+
 fn files(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     if !folder.is_dir() {
@@ -109,4 +149,33 @@ fn replace(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
         std::fs::write(folder.join(name), text)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_without_a_query_is_told_from_one_that_described_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |text: &str| {
+            std::fs::create_dir_all(folder.path().join("db")).expect("made");
+            std::fs::write(folder.path().join("db/rows.rs"), text).expect("written");
+            caller(folder.path()).expect("read")
+        };
+        for text in ["sqlx::query!(\"x\")", "let a = query_as!(A, \"x\");", "sqlx::query_file_scalar!(\"x\")"]
+        {
+            assert_eq!(write(text), Some(folder.path().join("db/rows.rs")), "{text}");
+        }
+        for text in [
+            "sqlx::query(\"x\")",
+            "if query != 1 {}",
+            "requery!(1)",
+            "// no query!(\"x\")",
+            "fn query() { vec![1]; }",
+        ] {
+            assert_eq!(write(text), None, "{text}");
+        }
+        assert_eq!(caller(&folder.path().join("nowhere")).expect("read"), None);
+    }
 }
