@@ -1,7 +1,8 @@
 //! The variables that a service gets in dev, and the files some of them name. Whatever else the developer's shell
 //! holds stays out, so that every start is the same. No variable holds a secret: only the path of its file.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use crate::database::{Database, Login};
 use crate::plan::{ISSUER_CLIENT, Place, Plan, Planned};
 use crate::postgres::random_password;
 use crate::stack::Stack;
-use crate::state::read_or_create;
+use crate::state::{read_or_create, write_private};
 
 /// What a service may take over from the shell: where things are, and how much it logs.
 const INHERITED: [&str; 13] = [
@@ -47,7 +48,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) parts: Variables,
 }
 
-/// The secrets of a stack, each in a file readable by its owner alone. They are made here and never leave the machine.
+/// The secrets of a stack, each in a file readable by its owner alone and named after the service that it belongs to,
+/// as in compose: two services may call theirs alike. They are made here and never leave the machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Secrets(PathBuf);
 
@@ -56,11 +58,12 @@ impl Secrets {
     /// client to its issuer to make.
     pub(crate) fn make(stack: &Stack, plan: &Plan) -> io::Result<Self> {
         let secrets = Self(stack.folder().folder("secrets")?.path().to_owned());
-        for (variable, name) in plan.services.iter().flat_map(|planned| &planned.spec.secrets) {
+        secrets.take_over(plan)?;
+        for (service, variable, name) in named(plan) {
             if variable.ends_with("_FILE") && !is_wired(variable) && variable != ISSUER_CLIENT {
                 let mut key = [0; 32];
                 File::open("/dev/urandom")?.read_exact(&mut key)?;
-                read_or_create(&secrets.path(name), || BASE64_STANDARD.encode(key))?;
+                read_or_create(&secrets.of(service, name), || BASE64_STANDARD.encode(key))?;
             }
         }
         // Long enough to be no use to a guesser, short enough to be typed.
@@ -68,14 +71,43 @@ impl Secrets {
         Ok(secrets)
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+    /// Gives each service what stacks of before called by the secret's name alone: data may be encrypted with it.
+    fn take_over(&self, plan: &Plan) -> io::Result<()> {
+        let kept: BTreeSet<PathBuf> = named(plan).map(|(service, _, name)| self.of(service, name)).collect();
+        let mut left = BTreeSet::new();
+        for (service, _, name) in named(plan) {
+            let (old, new) = (self.0.join(name), self.of(service, name));
+            let is_anothers = kept.contains(&old) || old == self.seed_password();
+            if is_anothers || new.exists() || !old.exists() {
+                continue;
+            }
+            if old.is_dir() {
+                fs::rename(&old, &new)?;
+            } else {
+                write_private(&new, &fs::read(&old)?)?;
+                left.insert(old);
+            }
+        }
+        left.into_iter().try_for_each(fs::remove_file)
+    }
+
+    /// Where the secret `name` of a service lies.
+    pub(crate) fn of(&self, service: &str, name: &str) -> PathBuf {
+        self.0.join(format!("{service}-{name}"))
     }
 
     /// The password of the seeded accounts.
     pub(crate) fn seed_password(&self) -> PathBuf {
-        self.path("seed-password")
+        self.0.join("seed-password")
     }
+}
+
+/// Every secret of the plan: its service, its variable and its name.
+fn named(plan: &Plan) -> impl Iterator<Item = (&str, &str, &str)> {
+    plan.services.iter().map(|planned| &planned.spec).flat_map(|spec| {
+        let all = spec.secrets.iter();
+        all.map(|(variable, name)| (spec.name.as_str(), variable.as_str(), name.as_str()))
+    })
 }
 
 /// Passwords of servers come with their addresses.
@@ -143,7 +175,7 @@ impl Environment<'_> {
             add(format!("{}_URL", name.to_uppercase().replace('-', "_")), self.plan.url(name));
         }
         for (variable, name) in planned.spec.secrets.iter().filter(|(variable, _)| !is_wired(variable)) {
-            add(variable.clone(), Some(self.secrets.path(name).display().to_string()));
+            add(variable.clone(), Some(self.secrets.of(&planned.spec.name, name).display().to_string()));
         }
         variables
     }

@@ -43,7 +43,7 @@ impl Ready<'_> {
     pub(crate) async fn run_tasks(&self, board: &Board, server: Option<&Server>) -> Result<()> {
         for planned in &self.plan.services {
             let name = &planned.spec.name;
-            let keys = planned.spec.signing_keys().map(|keys| self.environment.secrets.path(keys));
+            let keys = planned.spec.signing_keys().map(|keys| self.environment.secrets.of(name, keys));
             if let Some(keys) = keys.filter(|keys| !keys.exists()) {
                 let step = board.events().step("keys", format!("{name} keys init"));
                 let folder = keys.display().to_string();
@@ -68,13 +68,13 @@ impl Ready<'_> {
         Ok(())
     }
 
-    /// Makes the client with which a service follows the issuer's events, at the issuer, whose schema is there.
+    /// Makes the client with which a service follows the issuer's events, at the issuer, whose schema is there. Every
+    /// time, as only the issuer can tell whether its database knows the one in the file: the file is of this stack, and
+    /// the database of the server that it runs with now.
     async fn make_client(&self, planned: &Planned, board: &Board) -> Result<()> {
-        let file = planned.spec.issuer_client().map(|client| self.environment.secrets.path(client));
-        let (Some(file), Some(issuer)) = (file.filter(|file| !file.exists()), self.plan.issuer()) else {
-            return Ok(());
-        };
         let name = &planned.spec.name;
+        let file = planned.spec.issuer_client().map(|client| self.environment.secrets.of(name, client));
+        let (Some(file), Some(issuer)) = (file, self.plan.issuer()) else { return Ok(()) };
         let step =
             board.events().step("client", format!("{} clients create --name {name}", issuer.spec.name));
         let file = file.display().to_string();

@@ -1,7 +1,9 @@
 //! Databases, roles and dev's marker: what dev made is its own to drop, everything else stays as it is.
+use std::path::PathBuf;
+
 use shop_devstack::component::Report;
 use shop_devstack::postgres::{Postgres, PostgresSpec};
-use shop_devstack::record::Source;
+use shop_devstack::record::{Record, Source};
 use shop_devstack::{Choice, ServerSpec, Trouble};
 use tokio_postgres::NoTls;
 
@@ -49,24 +51,61 @@ async fn the_serve_role_has_the_rows_and_not_the_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_follows_the_issuer_gets_a_client_there_once() {
+async fn the_issuer_sees_to_the_client_of_a_service_at_every_start() {
     let bench = Bench::new(&["tiny", "follower"]);
     let specs = || {
         let mut issuer = service("tiny", &[], false);
         issuer.secrets.push(("SIGNING_KEYS_DIR".into(), "signing-keys".into()));
         let mut follower = service("follower", &[], false);
-        follower.secrets.push(("ISSUER_CLIENT_FILE".into(), "follower-client".into()));
+        follower.secrets.push(("ISSUER_CLIENT_FILE".into(), "issuer-client".into()));
         vec![follower, issuer]
     };
-    for said in ["create --name follower --to", "as it was left"] {
+    // The second time what is in the file is no client of the issuer's database.
+    for _ in 0..2 {
         let (running, record) = bench.ready(bench.options(specs())).await;
         let issuer = record.services.iter().find(|service| service.name == "tiny").unwrap();
         let environment =
             &record.services.iter().find(|service| service.name == "follower").unwrap().environment;
         assert_eq!(environment["ISSUER_URL"], issuer.replicas[0].url);
         let client = &environment["ISSUER_CLIENT_FILE"];
-        assert_eq!(std::fs::read_to_string(client).unwrap(), said);
-        std::fs::write(client, "as it was left").unwrap();
+        assert_eq!(std::fs::read_to_string(client).unwrap(), "create --name follower --to");
+        std::fs::write(client, "of another database").unwrap();
+        assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_of_one_service_and_what_a_stack_of_before_has_stays() {
+    let bench = Bench::new(&["tiny", "other"]);
+    let specs = || {
+        let mut issuer = service("tiny", &[], false);
+        issuer.secrets.push(("SIGNING_KEYS_DIR".into(), "signing-keys".into()));
+        vec![issuer, service("other", &[], false)]
+    };
+    let secret = |record: &Record, service: &str, variable: &str| {
+        let found = record.services.iter().find(|one| one.name == service).unwrap();
+        PathBuf::from(&found.environment[variable])
+    };
+    let keys = |record: &Record| ["tiny", "other"].map(|service| secret(record, service, "TOTP_KEY_FILE"));
+    let contents = |files: [PathBuf; 2]| files.map(|file| std::fs::read_to_string(file).unwrap());
+    let (running, record) = bench.ready(bench.options(specs())).await;
+    let [one, other] = contents(keys(&record));
+    assert_ne!(one, other, "two services that call a secret alike");
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+
+    // As it was when a secret's name was all.
+    let old = |name: &str| bench.stack.path("secrets").join(name);
+    keys(&record).iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    std::fs::remove_dir(secret(&record, "tiny", "SIGNING_KEYS_DIR")).unwrap();
+    std::fs::write(old("totp-key"), "shared").unwrap();
+    std::fs::create_dir(old("signing-keys")).unwrap();
+    std::fs::write(old("signing-keys/current"), "key").unwrap();
+    for _ in 0..2 {
+        let (running, record) = bench.ready(bench.options(specs())).await;
+        assert_eq!(contents(keys(&record)), ["shared", "shared"]);
+        let signing = secret(&record, "tiny", "SIGNING_KEYS_DIR");
+        assert_eq!(std::fs::read_to_string(signing.join("current")).unwrap(), "key");
+        assert!(!old("totp-key").exists() && !old("signing-keys").exists(), "moved, not copied");
         assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
     }
 }

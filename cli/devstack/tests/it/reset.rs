@@ -37,7 +37,7 @@ async fn every_server_with_data_is_reset_and_one_that_is_away_keeps_its_keys() {
     let (server, given) = theirs(&bench).await;
     up_and_down(&bench, given.clone()).await;
     up_and_down(&bench, ServerSpec::default()).await;
-    let (server_json, key) = (bench.stack.path("server.json"), bench.stack.path("secrets/totp-key"));
+    let (server_json, key) = (bench.stack.path("server.json"), bench.stack.path("secrets/tiny-totp-key"));
     let password = std::fs::read_to_string(server.password_file()).unwrap();
     assert!(!std::fs::read_to_string(&server_json).unwrap().contains(password.trim()));
 
