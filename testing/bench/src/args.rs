@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Measure this built program instead of building one
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     pub(crate) program: Option<PathBuf>,
-    /// Exit 3 when a target is not met
+    /// Exit 3 when a target is not met, 11 when that cannot be told
     #[arg(long)]
     pub(crate) check: bool,
     /// Install what is missing (Debian packages, the peers' libraries)

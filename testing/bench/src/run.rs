@@ -31,8 +31,23 @@ pub(crate) enum End {
     Done,
     /// A target is not met, and that was asked.
     Missed,
+    /// That was asked, and a comparison cannot tell: no pass.
+    Unclear,
     /// Numbers that must not be used.
     Invalid,
+}
+
+impl End {
+    /// Of a run with these answers: the worst of them where that was asked.
+    fn of(answers: &[Answer], is_invalid: bool, is_checked: bool) -> Self {
+        let there_is = |wanted| is_checked && answers.contains(&wanted);
+        match is_invalid {
+            true => Self::Invalid,
+            false if there_is(Answer::NotMet) => Self::Missed,
+            false if there_is(Answer::CannotTell) => Self::Unclear,
+            false => Self::Done,
+        }
+    }
 }
 
 impl From<End> for ExitCode {
@@ -40,6 +55,7 @@ impl From<End> for ExitCode {
         match end {
             End::Done => Self::SUCCESS,
             End::Missed => Self::from(3),
+            End::Unclear => Self::from(11),
             End::Invalid => Self::from(13),
         }
     }
@@ -81,13 +97,9 @@ pub(crate) async fn run(args: Args, ui: Ui) -> Result<End> {
         report::write(&run, &dir)?;
         ui.says(&format!("written to {}", dir.display()));
     }
-    let missed = run.verdicts().any(|verdict| verdict.answer == Answer::NotMet);
-    let invalid = run.cases.iter().any(|case| case.invalid.is_some());
-    Ok(match (invalid, missed && args.check) {
-        (true, _) => End::Invalid,
-        (false, true) => End::Missed,
-        (false, false) => End::Done,
-    })
+    let is_invalid = run.cases.iter().any(|case| case.invalid.is_some());
+    let answers: Vec<Answer> = run.verdicts().map(|verdict| verdict.answer).collect();
+    Ok(End::of(&answers, is_invalid, args.check))
 }
 
 fn scale(args: &Args) -> (Plan, Size) {
@@ -186,4 +198,25 @@ async fn start_limit(world: &World) -> Result<Server> {
     let recipe =
         Recipe { name: "limit", command, address, ready_address: address, ready_path: "/static", log };
     Server::start(recipe).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_passes_only_when_every_target_is_met() {
+        use Answer::{CannotTell, Met, NotMet};
+        for (answers, is_invalid, end) in [
+            (&[Met, Met][..], false, End::Done),
+            (&[Met, CannotTell, Met], false, End::Unclear),
+            (&[NotMet, CannotTell], false, End::Missed),
+            (&[CannotTell, NotMet], false, End::Missed),
+            (&[NotMet], true, End::Invalid),
+        ] {
+            assert_eq!(End::of(answers, is_invalid, true), end, "{answers:?}");
+            let unchecked = if is_invalid { End::Invalid } else { End::Done };
+            assert_eq!(End::of(answers, is_invalid, false), unchecked, "{answers:?}");
+        }
+    }
 }
