@@ -146,9 +146,39 @@ fn a_second_factor_is_asked_for_when_the_service_wants_one() {
     let asked = desk.run(&login);
     assert_eq!(asked.code, 2, "{asked:?}");
     assert!(asked.stderr.contains("hint: give --totp"), "{}", asked.stderr);
-    for (code, expected) in [("000000", 7), ("WRONG-CODE", 7), (CODE, 0), (RECOVERY, 0)] {
+    for (code, expected) in [("000000", 7), (CODE, 0)] {
         assert_eq!(desk.run(&[&login[..], &["--totp", code]].concat()).code, expected, "{code}");
     }
+}
+
+#[test]
+fn a_recovery_code_is_never_an_argument() {
+    let desk = Desk::open();
+    desk.issuer.state().wants_code = true;
+    let login = ["login", "--email", EMAIL, "--password-file", "password"];
+    let with = |arguments: &[&str]| desk.run(&[&login[..], arguments].concat());
+    for code in [RECOVERY, "12345", "1234567", ""] {
+        let refused = with(&["--totp", code]);
+        assert_eq!(refused.code, 2, "{code}: {refused:?}");
+        assert!(refused.stderr.contains("--recovery-code-file") && !refused.stderr.contains(RECOVERY));
+    }
+    assert_eq!(desk.issuer.sessions(), 0, "not even asked");
+    for (text, expected) in [("WRONG-CODE", 7), (RECOVERY, 0)] {
+        fs::write(desk.world.path("work/recovery"), format!("{text}\n")).expect("written");
+        let ran = with(&["--recovery-code-file", "recovery"]);
+        assert_eq!(ran.code, expected, "{text}: {ran:?}");
+    }
+    assert_eq!(with(&["--recovery-code-file", "recovery", "--totp", CODE]).code, 2, "one of them");
+    let twice = ["login", "--email", EMAIL, "--password-file", "-", "--recovery-code-file", "-"];
+    let twice = desk.run(&twice);
+    assert!(twice.code == 2 && twice.stderr.contains("cannot hold both"), "{twice:?}");
+
+    let mut command = desk.auth(&[&login[..], &["--recovery-code-file", "-"]].concat());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(RECOVERY.as_bytes()).expect("read");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -15,7 +15,8 @@ use crate::ui::Ui;
 
 /// Sign in
 ///
-/// Asks for what is not given. A password is never an argument: it would show in the list of processes.
+/// Asks for what is not given. A password or a recovery code is never an argument: it would show in the list of
+/// processes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoginArgs {
     #[command(flatten)]
@@ -26,9 +27,12 @@ pub(crate) struct LoginArgs {
     /// File with the password, or - for stdin
     #[arg(long, value_name = "FILE")]
     password_file: Option<String>,
-    /// Code of the authenticator app, or a recovery code
+    /// Six digits of the authenticator app
     #[arg(long, value_name = "CODE")]
     totp: Option<String>,
+    /// File with a recovery code, or - for stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "totp")]
+    recovery_code_file: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -45,14 +49,18 @@ struct Answer<'a> {
 pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Result<Exit, CommandError> {
     let place = Place::find(&args.place, context)?;
     let url = place.client.base_url().as_str().trim_end_matches('/').to_owned();
+    let code = code_given(&args, context, ui)?;
     ui.status(format!("signing in to {} at {url}", place.environment));
     let email = match args.email {
         Some(email) => email,
         None => ui.ask("E-mail:", "--email")?,
     };
-    let password = password(args.password_file.as_deref(), context, ui)?;
+    let password = match args.password_file.as_deref() {
+        Some(file) => secret_in(file, "password", context, ui)?,
+        None => ui.ask_secret("Password:", "--password-file")?,
+    };
     let form = Login { email, password, ..Login::default() };
-    let tokens = sign_in(&place, form.clone(), args.totp, ui).await?;
+    let tokens = sign_in(&place, form.clone(), code, ui).await?;
     let kept = Kept::of(tokens, form.email, ui.redactor());
     end_session_before(&place, ui).await;
     let lock = place.store.lock().await?;
@@ -87,20 +95,35 @@ async fn end_session_before(place: &Place, ui: &mut Ui) {
     }
 }
 
-fn password(file: Option<&str>, context: &Context, ui: &Ui) -> Result<String, CommandError> {
-    match file {
-        None => ui.ask_secret("Password:", "--password-file"),
-        Some("-") => {
-            let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text).or_exit(Exit::Usage, "stdin cannot be read")?;
-            let password = text.trim_end_matches(['\r', '\n']);
-            if password.is_empty() {
-                return Err(CommandError::usage("stdin holds no password"));
-            }
-            ui.redactor().register(password);
-            Ok(password.to_owned())
+/// The secret in `file`, or on stdin for `-`.
+fn secret_in(file: &str, what: &str, context: &Context, ui: &Ui) -> Result<String, CommandError> {
+    if file != "-" {
+        return secret_of(&context.directory.join(file), &format!("{what} file"), ui);
+    }
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text).or_exit(Exit::Usage, "stdin cannot be read")?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(CommandError::usage(format!("stdin holds no {what}")));
+    }
+    ui.redactor().register(secret);
+    Ok(secret.to_owned())
+}
+
+/// The proof of the second factor that the command line gives or names.
+fn code_given(args: &LoginArgs, context: &Context, ui: &Ui) -> Result<Option<String>, CommandError> {
+    match (&args.totp, args.recovery_code_file.as_deref()) {
+        (Some(code), _) if !is_of_the_app(code.trim()) => Err(CommandError::usage(
+            "--totp takes the six digits of the authenticator app",
+        )
+        .hint("leave it out to be asked for a recovery code, or name a file with one: --recovery-code-file")),
+        (Some(code), _) => Ok(Some(code.clone())),
+        (None, Some("-")) if args.password_file.as_deref() == Some("-") => {
+            let error = CommandError::usage("stdin cannot hold both the password and the recovery code");
+            Err(error.hint("put one of them into a file"))
         }
-        Some(file) => secret_of(&context.directory.join(file), "password file", ui),
+        (None, Some(file)) => secret_in(file, "recovery code", context, ui).map(Some),
+        (None, None) => Ok(None),
     }
 }
 
@@ -123,16 +146,21 @@ async fn sign_in(
     if error.code() != Some(Code::SecondFactorRequired) || given {
         return Err(failure::of(&error, &place.environment));
     }
-    second_factor(&mut form, &ui.ask("Code of the authenticator app, or a recovery code:", "--totp")?);
+    let question = "Code of the authenticator app, or a recovery code:";
+    second_factor(&mut form, &ui.ask_secret(question, "--totp or --recovery-code-file")?);
     users.login(&form).await.map_err(|error| failure::of(&error, &place.environment))
 }
 
 /// Six digits are the app's; anything else is a recovery code.
 fn second_factor(form: &mut Login, code: &str) {
     let code = code.trim().to_owned();
-    if code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_of_the_app(&code) {
         form.totp_code = Some(code);
     } else {
         form.recovery_code = Some(code);
     }
+}
+
+fn is_of_the_app(code: &str) -> bool {
+    code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit())
 }
