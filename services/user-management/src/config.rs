@@ -38,6 +38,9 @@ pub struct Config {
     /// Mails that one address may ask for in so many seconds, as 20/600; off for any number
     #[arg(long, env = "MAIL_LIMIT", default_value = "20/600", value_name = "N/SECONDS")]
     pub mail_limit: Rate,
+    /// Renewals of the tokens of one session in so many seconds, as 60/900; off for any number
+    #[arg(long, env = "REFRESH_LIMIT", default_value = "60/900", value_name = "N/SECONDS")]
+    pub refresh_limit: Rate,
     /// Days that entries of the audit log are kept: more than the year that auditors ask for (PCI DSS 10.5.1)
     #[arg(long, env = "AUDIT_RETENTION_DAYS", default_value = "400", value_parser = clap::value_parser!(u16).range(91..), value_name = "DAYS")]
     pub audit_retention_days: u16,
@@ -87,11 +90,15 @@ impl Config {
         time::Duration::days(self.audit_retention_days.into())
     }
 
-    /// The limits by client address.
+    /// The limits by client address and by session.
     #[must_use]
     pub fn quotas(&self) -> Quotas {
         let named = |rate: Rate, name| rate.0.map(|quota| Quota { name, ..quota });
-        Quotas { sign_in: named(self.sign_in_limit, "sign-in"), mail: named(self.mail_limit, "mail") }
+        Quotas {
+            sign_in: named(self.sign_in_limit, "sign-in"),
+            mail: named(self.mail_limit, "mail"),
+            refresh: named(self.refresh_limit, "refresh"),
+        }
     }
 }
 

@@ -55,6 +55,7 @@ impl Service for UserManagement {
         kit.workers.spawn(mailer.run(kit.db.pool.clone(), letters, kit.stop.clone()));
         until_stop(kit, SigningKeys::watch(Arc::clone(&keys)));
         until_stop(kit, sweep::run(kit.db.pool.clone(), audit_retention));
+        until_stop(kit, sweep::run_successors(kit.db.pool.clone()));
 
         let tokens = &kit.config.tokens;
         let verifier = Verifier::new(&tokens.issuer, &tokens.audience, keys);

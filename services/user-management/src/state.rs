@@ -31,13 +31,17 @@ pub struct Shared {
     pub quotas: Quotas,
 }
 
-/// What one client address may ask for; `None` for no bound.
+/// What one client address, or one session, may ask for; `None` for no bound.
 #[derive(Debug, Clone, Copy)]
 pub struct Quotas {
     /// Attempts to sign in.
     pub sign_in: Option<Quota>,
     /// Requests that lead to a mail.
     pub mail: Option<Quota>,
+    /// Renewals of the tokens of one session, from wherever. Each leaves a row for as long as the session is kept: by it a
+    /// token that was used before, however long ago, is told from a made-up one. So what comes in is bounded; a row that
+    /// was thrown away would let a thief who renews often enough go unseen.
+    pub refresh: Option<Quota>,
 }
 
 /// For the routes that kit brings along.

@@ -213,6 +213,8 @@ pub struct Session {
     "expires_at": "2026-12-06T09:00:00Z"
 }] }))]
 pub struct SessionList {
+    /// The thousand newest. All of them are in `GET /users/me/export`, and `DELETE /users/me/sessions` ends every other one,
+    /// listed or not.
     pub items: Vec<Session>,
 }
 

@@ -273,6 +273,7 @@ pub struct Security {
     /// An address that was asked for and not proved yet.
     pub pending_email: Option<String>,
     /// When the account was last used from each network it is known at; of the networks only hashes are kept.
+    /// The thousand it was used from last.
     pub known_places: Vec<KnownPlace>,
 }
 

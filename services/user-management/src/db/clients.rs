@@ -103,6 +103,12 @@ pub async fn list(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Client>> {
     Ok(clients)
 }
 
+/// The client of this name.
+pub async fn called(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<Option<ClientId>> {
+    let id = sqlx::query_scalar!("SELECT id FROM service_clients WHERE name = $1", name);
+    Ok(id.fetch_optional(db).await?.map(ClientId::from))
+}
+
 /// Whether there is a client of this id.
 pub async fn exists(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<bool> {
     let found = sqlx::query_scalar!("SELECT id FROM service_clients WHERE id = $1", id);

@@ -158,7 +158,7 @@ pub async fn security(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Secur
     .await?;
     let known_places = sqlx::query_as!(
         KnownPlace,
-        "SELECT last_seen_at FROM known_places WHERE user_id = $1 ORDER BY last_seen_at DESC",
+        "SELECT last_seen_at FROM known_places WHERE user_id = $1 ORDER BY last_seen_at DESC LIMIT 1000",
         user.uuid()
     )
     .fetch_all(tx)

@@ -1,9 +1,10 @@
 //! Queries of refresh tokens: a family is a session, a token is used once (RFC 9700 §4.14). Whoever brings one holds
-//! first the account and then the session ([`hold`]), as everybody does, and only then touches a token.
+//! first the account and then the session ([`hold`]), as everybody does, and only then touches a token. A successor is kept,
+//! sealed, for the grace and no longer: [`rotate`] clears it when it is used, [`forget_successors`] when it is not.
 
 use shop_api::Roles;
 use shop_api::ids::{SessionId, UserId};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 
 use super::sessions::IDLE;
@@ -25,6 +26,13 @@ pub struct Family {
     pub session: Refreshed,
     /// It lives and its account is active.
     pub alive: bool,
+}
+
+/// The session of a token, alive or over; `None` when it is none of ours.
+pub async fn session_of(db: impl PgExecutor<'_>, presented: SecretHash) -> sqlx::Result<Option<SessionId>> {
+    let id =
+        sqlx::query_scalar!("SELECT session_id FROM refresh_tokens WHERE hash = $1", presented.as_bytes());
+    Ok(id.fetch_optional(db).await?.map(SessionId::from))
 }
 
 /// Holds the account and then the session of a token; `None` when it is none of ours. Closing an account takes the same
@@ -57,7 +65,8 @@ pub async fn hold(tx: &mut PgConnection, presented: SecretHash) -> sqlx::Result<
 
 /// Uses a token of a held session up and puts its successor in its place: when the session ends now, or `None` when the
 /// token was used before. Of many at once exactly one gets through. `sealed` is the successor under a key made from the
-/// old token.
+/// old token; what the old token was sealed as itself, in the row before, is over and goes: otherwise each token would
+/// open the next, and an old one that leaked would lead to the living one.
 pub async fn rotate(
     tx: &mut PgConnection,
     session: SessionId,
@@ -71,6 +80,9 @@ pub async fn rotate(
                WHERE hash = $1 AND session_id = $5 AND used_at IS NULL RETURNING session_id
            ), fresh AS (
                INSERT INTO refresh_tokens (hash, session_id) SELECT $2, session_id FROM used
+           ), unsealed AS (
+               UPDATE refresh_tokens p SET successor = NULL
+               FROM used WHERE p.session_id = used.session_id AND p.next_hash = $1 AND p.successor IS NOT NULL
            )
            UPDATE sessions s SET last_used_at = now(), expires_at = least(s.ends_at, $4)
            FROM used WHERE s.id = used.session_id RETURNING s.expires_at"#,
@@ -96,4 +108,19 @@ pub async fn successor(tx: &mut PgConnection, presented: SecretHash) -> sqlx::Re
     .fetch_optional(tx)
     .await?;
     Ok(sealed.flatten())
+}
+
+/// Throws the sealed successors away whose grace is over, at most a thousand at a time. What somebody holds just now is
+/// being used, or goes the next time.
+pub async fn forget_successors(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "UPDATE refresh_tokens SET successor = NULL WHERE hash IN
+             (SELECT hash FROM refresh_tokens
+              WHERE successor IS NOT NULL AND used_at <= now() - make_interval(secs => $1)
+              LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+        GRACE_SECONDS
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -167,7 +167,11 @@ pub async fn verify(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
 
 /// Moves an account to the address its owner proved; false when the address belongs to somebody else. A registration
 /// of that address which nobody ever verified gives way.
+///
+/// One account moves at a time: two that take each other's address at the same moment would each wait for the other's
+/// row. It is rare and short, so the order of all costs nobody anything.
 pub async fn change_email(tx: &mut PgConnection, user: UserId, email: &str) -> sqlx::Result<bool> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('change_email'))").execute(&mut *tx).await?;
     sqlx::query!(
         "DELETE FROM users WHERE email = $1 AND id <> $2 AND email_verified_at IS NULL AND status = 'active'",
         email,

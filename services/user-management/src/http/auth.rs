@@ -105,11 +105,20 @@ async fn login(
     tx.commit().await?;
     metrics::counter!("sign_ins_total", "outcome" => "done").increment(1);
 
-    if verdict == Verdict::RightButOutdated {
-        let fresh = state.hasher.rehash(&login.password).await?;
-        users::upgrade_hash(&state.pool, user.id, &user.password_hash, &fresh).await?;
+    // The session is made: whatever becomes of the hash, whoever signed in is told so.
+    if verdict == Verdict::RightButOutdated
+        && let Err(error) = upgrade(&state, &user, &login.password).await
+    {
+        tracing::warn!(user.id = %user.id, %error, "an outdated password hash stays until the next log-in");
     }
     Ok(answer)
+}
+
+/// Stores a password that was found right under today's parameters.
+async fn upgrade(state: &AppState, user: &Credentials, password: &str) -> Result<(), ApiError> {
+    let fresh = state.hasher.rehash(password).await?;
+    users::upgrade_hash(&state.pool, user.id, &user.password_hash, &fresh).await?;
+    Ok(())
 }
 
 /// The code that the right password has to be accompanied by, if any.
@@ -145,6 +154,7 @@ fn wrong() -> ApiError {
 ///
 /// The refresh token is used up and comes back renewed. One that was used before ends the session, unless it comes
 /// again within ten seconds of its use: then the same new one is answered again.
+/// A session has a quota of renewals.
 #[utoipa::path(post, path = "/auth/refresh", tag = "signing in", request_body = Refresh,
     responses((status = 200, body = Tokens), (status = 401, description = "Unknown, used before, or its session has ended")))]
 async fn refresh_tokens(
@@ -152,6 +162,10 @@ async fn refresh_tokens(
     Json(body): Json<Refresh>,
 ) -> Result<Response, ApiError> {
     let presented = Token::parse(&body.refresh_token).ok_or(Code::InvalidToken)?;
+    let family = refresh::session_of(&state.pool, presented.hash()).await?.ok_or(Code::InvalidToken)?;
+    if let Some(quota) = state.quotas.refresh {
+        state.limiter.require(&family.to_string(), quota).await?;
+    }
     let successor = Token::generate();
     let sealer = Sealer::from_token(&presented);
     let sealed = sealer.seal(SUCCESSOR, successor.reveal().as_bytes());

@@ -1,17 +1,19 @@
 //! Throws away what is over: sessions and tokens past their end, old failures, events and entries of the audit log,
-//! registrations that nobody verified.
+//! registrations that nobody verified; and, more often, the sealed successors of refresh tokens.
 //! It decides nothing: every check asks for the end itself, so that a late sweep changes no answer.
 
 use shop_kit::outbox;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::db::{audit, backoff, sessions, tokens, users};
+use crate::db::{audit, backoff, refresh, sessions, tokens, users};
 
 /// How many rows the purges take at a time, so that no statement is long.
 const BATCH: u64 = 1000;
 /// Between two sweeps.
 const EVERY: std::time::Duration = std::time::Duration::from_mins(10);
+/// Between two looks for successors whose grace is over: so long, and the grace, is the most that one lies sealed.
+const SUCCESSORS_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
 /// Ended sessions are kept so long, that whoever comes back with their token is told so.
 const SESSIONS: Duration = Duration::days(30);
 /// A registration may be verified (with a new mail each time) for so long.
@@ -48,6 +50,24 @@ pub async fn sweep(pool: &PgPool, now: OffsetDateTime, audit_retention: Duration
         outbox::prune(pool, EVENTS).await,
     ];
     steps.into_iter().try_fold(0, |rows, step| Ok(rows + step?))
+}
+
+/// Throws sealed successors away, soon after their grace, until it is dropped: an old token that leaks opens nothing.
+pub async fn run_successors(pool: PgPool) {
+    loop {
+        if let Err(error) = successors(&pool).await {
+            tracing::warn!(%error, "sealed successors of refresh tokens were not thrown away; the next time tries again");
+        }
+        tokio::time::sleep(SUCCESSORS_EVERY).await;
+    }
+}
+
+/// Throws the successors away whose grace is over. How many went.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn successors(pool: &PgPool) -> sqlx::Result<u64> {
+    in_batches(|| refresh::forget_successors(pool)).await
 }
 
 /// Until nothing is left, so that what comes in faster than a batch a sweep goes as fast.

@@ -7,6 +7,8 @@ use shop_test::Answer;
 use sqlx::PgExecutor;
 use user_management::db::profile;
 use user_management::db::sessions::{self, Ended};
+use user_management::db::tokens::{self, Purpose};
+use user_management::domain::token::Token;
 
 use crate::visitor::SECRET;
 use crate::world::{PASSWORD, Person, World};
@@ -298,4 +300,39 @@ fn roles(tokens: &Value) -> Value {
     let payload = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
     serde_json::from_slice::<Value>(&payload).unwrap()["roles"].take()
+}
+
+/// Each has moved its own row already, and asks the index for the address of the other: without an order of the moves
+/// both would wait for ever.
+#[tokio::test]
+async fn two_accounts_that_take_each_others_address_are_both_told() {
+    let world = World::start().await;
+    let (ada, eve) = (world.person(Role::Customer).await, world.person(Role::Customer).await);
+    // An index that is written before that of the addresses holds a row between the two.
+    let held = "CREATE FUNCTION held(id uuid) RETURNS uuid IMMUTABLE LANGUAGE plpgsql AS
+                    $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN id; END $$;
+                ALTER TABLE users DROP CONSTRAINT users_email_key;
+                CREATE INDEX held ON users (held(id));
+                ALTER TABLE users ADD CONSTRAINT users_email_key UNIQUE (email)";
+    sqlx::raw_sql(held).execute(world.db.pool()).await.unwrap();
+    let (mut tx, mut links) = (world.db.pool().begin().await.unwrap(), Vec::new());
+    for (who, to) in [(&ada, &eve), (&eve, &ada)] {
+        let link = Token::generate();
+        let to = Some(to.email.as_str());
+        tokens::put(&mut tx, who.id.into(), Purpose::EmailChange, link.hash(), to).await.unwrap();
+        links.push(link);
+    }
+    tx.commit().await.unwrap();
+
+    let mut tx = world.db.pool().begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(1)").execute(&mut *tx).await.unwrap();
+    let both_wait = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity a USING (pid)
+                     WHERE NOT granted AND a.datname = current_database()";
+    let (one, other, ()) =
+        futures::join!(world.verify(links[0].reveal()), world.verify(links[1].reveal()), async {
+            shop_test::until("both wait", || async { world.count(both_wait).await == 2 }).await;
+            tx.commit().await.unwrap();
+        });
+    one.expect_problem(Code::AlreadyExists);
+    other.expect_problem(Code::AlreadyExists);
 }

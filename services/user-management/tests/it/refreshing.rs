@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use shop_api::Code;
 use shop_api::users::auth::Tokens;
+use user_management::domain::token::SecretHash;
+use user_management::workers::sweep::successors;
 
 use crate::world::World;
 
@@ -65,6 +67,59 @@ async fn an_old_token_whose_successor_was_used_ends_the_family_even_within_the_g
     assert!(!world.opens(&third).await);
 }
 
+/// How many rows still hold a successor, sealed.
+async fn sealed(world: &World) -> i64 {
+    world.count("SELECT count(*) FROM refresh_tokens WHERE successor IS NOT NULL").await
+}
+
+/// Otherwise each token opens the next: an old one that leaked, and the database, would lead to the living one.
+#[tokio::test]
+async fn a_successor_that_was_used_is_sealed_nowhere() {
+    let (world, first) = signed_in().await;
+    let other = world.login(ADA).await;
+    world.refresh(&other.refresh_token).await.expect(200);
+    let second: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    assert_eq!(sealed(&world).await, 2, "one for each session");
+    let third: Tokens = world.refresh(&second.refresh_token).await.expect(200).json();
+    assert_eq!(sealed(&world).await, 2, "only the successor of the second, and the other session's");
+    let of = async |token: &str| -> bool {
+        sqlx::query_scalar("SELECT successor IS NOT NULL FROM refresh_tokens WHERE hash = $1")
+            .bind(SecretHash::of(token.as_bytes()).as_bytes())
+            .fetch_one(world.db.pool())
+            .await
+            .unwrap()
+    };
+    assert!(!of(&first.refresh_token).await, "its successor was used");
+    assert!(
+        of(&second.refresh_token).await && of(&other.refresh_token).await,
+        "these may be asked for again"
+    );
+    assert!(!of(&third.refresh_token).await);
+}
+
+#[tokio::test]
+async fn a_successor_is_thrown_away_after_the_grace_and_not_before() {
+    let (world, first) = signed_in().await;
+    let second: Tokens = world.refresh(&first.refresh_token).await.expect(200).json();
+    assert_eq!(successors(world.db.pool()).await.unwrap(), 0, "it may be asked for again");
+    world.age("UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds'").await;
+    assert_eq!(successors(world.db.pool()).await.unwrap(), 1);
+    assert_eq!(sealed(&world).await, 0);
+    let third: Tokens = world.refresh(&second.refresh_token).await.expect(200).json();
+    world.refresh(&first.refresh_token).await.expect_problem(Code::InvalidToken);
+    assert!(!world.opens(&third).await, "a token from before the grace is still known");
+}
+
+/// The service does it by itself: nothing asks for it.
+#[tokio::test]
+async fn a_service_that_starts_throws_away_what_was_left() {
+    let (world, first) = signed_in().await;
+    world.refresh(&first.refresh_token).await.expect(200);
+    world.age("UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds'").await;
+    let _replica = world.program().serve().await;
+    shop_test::until("the sealed successor is gone", || async { sealed(&world).await == 0 }).await;
+}
+
 #[tokio::test]
 async fn fifty_refreshes_at_once_leave_one_living_family() {
     let (world, first) = signed_in().await;
@@ -77,6 +132,27 @@ async fn fifty_refreshes_at_once_leave_one_living_family() {
     let successor = successors.into_iter().next().unwrap();
     let next: Tokens = world.refresh(&successor).await.expect(200).json();
     assert!(world.opens(&next).await);
+}
+
+/// Each renewal leaves a row for as long as its session is kept.
+#[tokio::test]
+async fn a_session_has_a_quota_of_renewals() {
+    let world = World::with(|service| service.env("REFRESH_LIMIT", "3/600")).await;
+    world.sign_up(ADA).await;
+    let mut tokens = world.login(ADA).await;
+    for _ in 0..3 {
+        tokens = world.refresh(&tokens.refresh_token).await.expect(200).json();
+    }
+    let rows = async || world.count("SELECT count(*) FROM refresh_tokens").await;
+    assert_eq!(rows().await, 4);
+    let refused = world.refresh(&tokens.refresh_token).await;
+    refused.expect_problem(Code::TooManyRequests);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=200).contains(&wait), "{wait}");
+    assert_eq!(rows().await, 4, "nothing was used up");
+    assert!(world.opens(&tokens).await);
+    let other = world.login(ADA).await;
+    world.refresh(&other.refresh_token).await.expect(200);
 }
 
 #[tokio::test]

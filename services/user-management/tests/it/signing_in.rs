@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use argon2::{Argon2, Params, PasswordHasher as _};
 use serde_json::json;
 use shop_api::users::auth::SessionList;
 use shop_api::{Code, Role};
@@ -71,6 +72,37 @@ async fn a_disabled_account_says_so_only_to_the_right_password() {
     world.age("UPDATE users SET status = 'disabled'").await;
     world.try_login(ADA, "the wrong one entirely").await.expect_problem(Code::InvalidCredentials);
     world.try_login(ADA, SECRET).await.expect_problem(Code::Forbidden);
+}
+
+/// The session is made by then: an answer that says otherwise would leave one behind that nobody holds.
+#[tokio::test]
+async fn an_outdated_hash_that_cannot_be_renewed_keeps_nobody_out() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let older = Argon2::from(Params::new(1024, 1, 1, Some(32)).unwrap());
+    let outdated = older.hash_password_with_salt(SECRET.as_bytes(), b"somesaltsomesalt").unwrap();
+    sqlx::query("UPDATE users SET password_hash = $1")
+        .bind(outdated.to_string())
+        .execute(world.db.pool())
+        .await
+        .unwrap();
+    let run = async |sql: &'static str| sqlx::raw_sql(sql).execute(world.db.pool()).await.unwrap();
+    run("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE OF password_hash ON users FOR EACH ROW EXECUTE FUNCTION refuse()")
+        .await;
+    let tokens = world.login(ADA).await;
+    assert!(world.opens(&tokens).await);
+    let renewed =
+        async || world.count("SELECT count(*) FROM users WHERE password_hash LIKE '%m=19456%'").await;
+    assert_eq!(renewed().await, 0);
+    shop_test::until("the log says so", || async {
+        world.service.output().contains("an outdated password hash stays")
+    })
+    .await;
+
+    run("DROP TRIGGER refuse ON users").await;
+    world.login(ADA).await;
+    assert_eq!(renewed().await, 1, "the next log-in renews it");
 }
 
 #[tokio::test]
