@@ -1,8 +1,8 @@
 //! What an operator does at the command line: signing keys, the first administrator, service clients. No default
 //! credential exists; this is how the first ones are made.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+mod clients;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,9 +14,8 @@ use shop_kit::{KitConfig, db::Database, schema};
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::audit::{self, Actor, Entry};
-use crate::db::{admin, clients, users};
+use crate::db::{admin, users};
 use crate::domain::email::Email;
-use crate::domain::token::Token;
 use crate::events;
 use crate::keys::folder::{self, RotateError};
 use crate::service::UserManagement;
@@ -64,11 +63,14 @@ pub enum KeysCommand {
 #[derive(Debug, Subcommand)]
 pub enum ClientsCommand {
     /// Make a client and print its id and secret as JSON: they are shown this once
+    ///
+    /// With --to, make sure that the file holds the client and a secret that works: what does so stays as it is, and
+    /// otherwise the client is made, or given a new secret when it is there (the one before works for a day more).
     Create {
         /// Unique name, such as order-management
         #[arg(long, value_name = "NAME")]
         name: String,
-        /// Write them to this new file, readable by its owner alone, instead; one that is there stays, and nothing is made
+        /// Write them to this file, readable by its owner alone, instead
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
@@ -95,9 +97,11 @@ pub(crate) async fn run(command: Command, config: &KitConfig) -> Result<(), Boot
             Ok(())
         }
         Command::GrantAdmin { email } => grant_admin(&connect(config).await?.pool, &email).await,
-        Command::Clients(ClientsCommand::Create { to: Some(file), .. }) if file.exists() => Ok(()),
-        Command::Clients(ClientsCommand::Create { name, to }) => {
-            create_client(&connect(config).await?.pool, &name, to.as_deref()).await
+        Command::Clients(ClientsCommand::Create { name, to: None }) => {
+            clients::create(&connect(config).await?.pool, &name).await
+        }
+        Command::Clients(ClientsCommand::Create { name, to: Some(file) }) => {
+            clients::ensure(&connect(config).await?.pool, &name, &file).await
         }
     }
 }
@@ -140,43 +144,6 @@ async fn grant_admin(pool: &PgPool, email: &str) -> Result<(), BootError> {
     tx.commit().await?;
     tracing::info!(user.id = %user.id, "made an administrator");
     Ok(())
-}
-
-async fn create_client(pool: &PgPool, name: &str, to: Option<&Path>) -> Result<(), BootError> {
-    let secret = Token::generate();
-    let mut tx = pool.begin().await?;
-    let id = clients::create(&mut tx, name, secret.hash()).await.map_err(|error| match error {
-        sqlx::Error::Database(error) if error.is_check_violation() => {
-            BootError::usage(format_args!("--name {name} must be lower-case letters, digits and dashes"))
-        }
-        error => BootError::unexpected(error),
-    })?;
-    let Some(id) = id else {
-        return Err(BootError::usage(format_args!(
-            "a client called {name} exists: rotate its secret over the API"
-        )));
-    };
-    record(&mut tx, "client.created", id.uuid(), json!({ "name": name })).await?;
-    let answer = json!({ "client_id": id, "client_secret": secret.reveal(), "name": name });
-    // Written before the commit: a client whose secret nobody has would keep the name.
-    match to {
-        Some(file) => write_new(file, &format!("{answer}\n")).map_err(|error| {
-            BootError::usage(format_args!("--to {} cannot be written: {error}", file.display()))
-        })?,
-        None => writeln!(std::io::stdout(), "{answer}").map_err(BootError::unexpected)?,
-    }
-    let done = tx.commit().await;
-    if let (Err(_), Some(file)) = (&done, to) {
-        // What it holds was never made.
-        let _removed = std::fs::remove_file(file);
-    }
-    Ok(done?)
-}
-
-fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut open = std::fs::OpenOptions::new();
-    let mut opened = open.write(true).create_new(true).mode(0o600).open(file)?;
-    opened.write_all(text.as_bytes())
 }
 
 async fn record(

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use shop_api::Code;
 use shop_api::users::clients::ClientCredentials;
-use shop_test::TestDb;
+use shop_test::{Ended, TestDb};
 
 use crate::visitor::SECRET;
 use crate::world::World;
@@ -66,28 +66,93 @@ async fn a_service_client_is_made_once() {
     }
 }
 
+/// `clients create --to`.
+async fn ensure(world: &World, file: &Path) -> Ended {
+    let file = file.display().to_string();
+    world.program().run(&["clients", "create", "--name", "product-catalog", "--to", &file]).await
+}
+
+fn held(file: &Path) -> ClientCredentials {
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// What was done to a client, as the audit log has it.
+async fn changes(world: &World, client: &ClientCredentials) -> Vec<String> {
+    let mut actions = world.audit(client.client_id.uuid()).await;
+    actions.retain(|action| action != "client.signed_in");
+    actions
+}
+
+async fn gets_a_token(world: &World, client: &ClientCredentials) -> bool {
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        client.client_id, client.client_secret
+    );
+    let token = world.anonymous().post("/auth/token").body("application/x-www-form-urlencoded", form);
+    token.send().await.status.is_success()
+}
+
 #[tokio::test]
-async fn a_service_client_is_written_to_a_new_file_and_one_that_is_there_stays() {
+async fn a_service_client_is_written_to_a_file_and_one_that_works_stays() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let create = async |file: &Path| {
-        let file = file.display().to_string();
-        world.program().run(&["clients", "create", "--name", "product-catalog", "--to", &file]).await
-    };
-    let nowhere = create(&folder.path().join("no/client")).await;
+    let nowhere = ensure(&world, &folder.path().join("no/client")).await;
     assert_eq!(nowhere.status.code(), Some(2), "{}", nowhere.output);
     assert!(nowhere.output.contains("cannot be written"), "{}", nowhere.output);
     assert_eq!(world.count("SELECT count(*) FROM service_clients").await, 0, "nothing half done");
 
     let file = folder.path().join("client");
-    let made = create(&file).await;
-    let written = std::fs::read_to_string(&file).unwrap();
-    let client: ClientCredentials = serde_json::from_str(&written).unwrap();
+    let made = ensure(&world, &file).await;
+    let client = held(&file);
     assert!(made.status.success() && !made.output.contains(&client.client_secret), "{}", made.output);
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(create(&file).await.status.success(), "once more changes nothing");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    assert!(gets_a_token(&world, &client).await);
+    assert!(ensure(&world, &file).await.status.success(), "once more changes nothing");
+    assert_eq!(held(&file).client_secret, client.client_secret);
     assert_eq!(world.count("SELECT count(*) FROM service_clients").await, 1);
+    assert_eq!(changes(&world, &client).await, ["client.created"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+/// A run that broke off left an empty file, the file was lost, or it is of a database that was thrown away.
+#[tokio::test]
+async fn a_file_that_does_not_work_is_written_anew() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client");
+    std::fs::write(&file, "").unwrap();
+    assert!(ensure(&world, &file).await.status.success());
+    let first = held(&file);
+
+    std::fs::remove_file(&file).unwrap();
+    assert!(ensure(&world, &file).await.status.success());
+    let second = held(&file);
+    assert_eq!(second.client_id, first.client_id, "the client is the same");
+    assert!(gets_a_token(&world, &second).await && gets_a_token(&world, &first).await, "both, for a day");
+    assert_eq!(changes(&world, &first).await, ["client.created", "client.secret_rotated"]);
+
+    world.age("DELETE FROM service_clients").await;
+    assert!(ensure(&world, &file).await.status.success());
+    let third = held(&file);
+    assert_ne!(third.client_id, first.client_id, "made anew");
+    assert!(gets_a_token(&world, &third).await);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_file_that_holds_something_else_is_not_touched() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client");
+    assert!(ensure(&world, &file).await.status.success());
+    let other = std::fs::read_to_string(&file).unwrap().replace("product-catalog", "order-management");
+    for text in ["somebody's notes\n", &other] {
+        std::fs::write(&file, text).unwrap();
+        let refused = ensure(&world, &file).await;
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.output);
+        assert!(refused.output.contains("remove this one"), "{}", refused.output);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
 }
 
 #[tokio::test]
