@@ -16,7 +16,7 @@ async fn printed() -> String {
     ended.output
 }
 
-fn operations(document: &Value) -> Vec<(String, &Value)> {
+pub(crate) fn operations(document: &Value) -> Vec<(String, &Value)> {
     let methods = ["get", "put", "post", "delete", "patch"];
     let paths = document["paths"].as_object().unwrap().iter();
     paths
