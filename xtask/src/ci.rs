@@ -129,7 +129,11 @@ pub(crate) fn main(args: &CiArgs, repo: &Repo) -> Result<ExitCode> {
         rows.push((step.name, start.elapsed(), outcome));
     }
     if repo.ci {
-        run(&mut repo.cargo(&["run", "--quiet", "--package", "shop-testbed", "--", "down"]))?;
+        let down = ["run", "--quiet", "--package", "shop-testbed", "--", "down"];
+        if let Err(error) = run(&mut repo.cargo(&down)) {
+            ui::error(&error);
+            rows.push(("testbed down", Duration::ZERO, Outcome::Failed(error)));
+        }
     }
     Ok(gate.summary(&rows))
 }

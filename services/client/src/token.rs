@@ -54,8 +54,7 @@ impl TokenSource for Fixed {
 /// Callers that find none wait for the one that fetches.
 pub struct ClientCredentials {
     issuer: Client,
-    id: String,
-    secret: Box<dyn Fn() -> std::io::Result<SecretString> + Send + Sync>,
+    read: Box<dyn Fn() -> std::io::Result<(String, SecretString)> + Send + Sync>,
     held: Mutex<Option<Held>>,
 }
 
@@ -65,24 +64,24 @@ struct Held {
 }
 
 impl ClientCredentials {
-    /// Tokens from `issuer` for the client `id`; `secret` is asked each time, so that a rotated secret is found.
+    /// Tokens from `issuer`; `read` gives the client's id and secret and is asked each time, so that a rotated secret is
+    /// found, and a client that was made anew.
     pub fn new(
         issuer: Client,
-        id: impl Into<String>,
-        secret: impl Fn() -> std::io::Result<SecretString> + Send + Sync + 'static,
+        read: impl Fn() -> std::io::Result<(String, SecretString)> + Send + Sync + 'static,
     ) -> Self {
-        Self { issuer, id: id.into(), secret: Box::new(secret), held: Mutex::default() }
+        Self { issuer, read: Box::new(read), held: Mutex::default() }
     }
 
     async fn fetch(&self) -> Result<Held> {
-        let secret = (self.secret)()
+        let (id, secret) = (self.read)()
             .map_err(|error| ClientError::NoToken(format!("the client secret cannot be read: {error}")))?;
         let asked = Instant::now();
         let granted: ServiceToken = self
             .issuer
             .call(Method::POST, "/auth/token")
             .anonymous()
-            .basic(&self.id, secret.expose_secret())
+            .basic(&id, secret.expose_secret())
             .form(&[("grant_type", "client_credentials")])
             // Asking twice yields two tokens, and harms nothing.
             .repeatable()

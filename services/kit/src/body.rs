@@ -14,9 +14,11 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use shop_api::Code;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::ApiError;
+use crate::context::RequestContext;
+use crate::error::Chain;
 
 /// Why a body stopped arriving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,17 +90,26 @@ where
     }
 }
 
-/// The body of an answer whose length nobody knows before its end. It breaks off at the deadline of its request, and
-/// until its end keeps what the request held.
+/// The body of an answer whose length nobody knows before its end. It breaks off at its deadline, and until its end
+/// keeps what the request held. The access line was written with its head, so it says itself when it breaks off.
 pub(crate) struct Streamed<K> {
     inner: Body,
     deadline: Pin<Box<Sleep>>,
+    id: String,
     _kept: K,
 }
 
 impl<K> Streamed<K> {
-    pub(crate) fn new(inner: Body, deadline: Instant, kept: K) -> Self {
-        Streamed { inner, deadline: Box::pin(tokio::time::sleep_until(deadline)), _kept: kept }
+    /// For the request being served.
+    pub(crate) fn new(inner: Body, within: Duration, kept: K) -> Self {
+        let id = RequestContext::with(|context| context.id.to_string()).unwrap_or_default();
+        Streamed { inner, deadline: Box::pin(tokio::time::sleep(within)), id, _kept: kept }
+    }
+
+    fn broken(&self, error: axum::Error) -> axum::Error {
+        tracing::warn!(http.request.id = self.id, error = %Chain(&error), "an answer broke off on its way");
+        metrics::counter!("answers_broken_off_total").increment(1);
+        error
     }
 }
 
@@ -111,9 +122,11 @@ impl<K: Unpin> HttpBody for Streamed<K> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(axum::Error::new(BodyError::TooSlow))));
+            let late = axum::Error::new(std::io::Error::from(std::io::ErrorKind::TimedOut));
+            return Poll::Ready(Some(Err(self.broken(late))));
         }
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| self.broken(error))))
     }
 }
 

@@ -102,6 +102,9 @@ pub struct Limits {
     /// Time for a request to be answered, its body included
     #[arg(long, env = "DEADLINE_MS", default_value = "15000", value_parser = milliseconds, value_name = "MS")]
     pub deadline: Duration,
+    /// Time for an answer that is made while it is sent, such as an export, after its head
+    #[arg(long, env = "STREAM_DEADLINE_MS", default_value = "600000", value_parser = milliseconds, value_name = "MS")]
+    pub stream_deadline: Duration,
     /// Time that a connection may stay idle; longer than that of the load balancer in front
     #[arg(long, env = "IDLE_TIMEOUT_MS", default_value = "75000", value_parser = milliseconds, value_name = "MS")]
     pub idle_timeout: Duration,

@@ -47,12 +47,12 @@ impl Kit {
             );
             return Ok(gate);
         };
-        let id = credentials(&file)?.client_id.to_string();
-        let secret = move || match credentials(&file) {
-            Ok(credentials) => Ok(SecretString::from(credentials.client_secret)),
+        credentials(&file)?;
+        let read = move || match credentials(&file) {
+            Ok(held) => Ok((held.client_id.to_string(), SecretString::from(held.client_secret))),
             Err(error) => Err(std::io::Error::other(error.to_string())),
         };
-        let events = issuer.with_tokens(shop_client::ClientCredentials::new(issuer.clone(), id, secret));
+        let events = issuer.with_tokens(shop_client::ClientCredentials::new(issuer.clone(), read));
         let (pool, events) = (self.db.pool.clone(), IssuerEvents::from(events));
         // Ready means to know what ended until now. While the issuer is away this service goes on with what it knows.
         let caught_up = tokio::time::timeout(self.config.start_timeout, catch_up(&pool, &events)).await;

@@ -144,15 +144,14 @@ impl Edge {
         // 6. More than we can do at once is refused at once, while there is still room for a refusal.
         let slot = Slot::take(&self.in_flight, self.limits.max_in_flight)?;
         // 7. Nothing takes for ever, nor does a body that is made while it is sent.
-        let deadline = tokio::time::Instant::now() + self.limits.deadline;
-        let response = match tokio::time::timeout_at(deadline, self.limited(request)).await {
+        let response = match tokio::time::timeout(self.limits.deadline, self.limited(request)).await {
             Ok(answer) => answer?,
             Err(_) => return Err(ApiError::code(Code::DeadlineExceeded)),
         };
         if response.body().size_hint().exact().is_some() {
             return Ok(response);
         }
-        Ok(response.map(|body| Body::new(Streamed::new(body, deadline, slot))))
+        Ok(response.map(|body| Body::new(Streamed::new(body, self.limits.stream_deadline, slot))))
     }
 
     async fn limited<B>(&self, request: Request<B>) -> Result<Response, ApiError>

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
+use crate::outbox;
+
 /// Between two times.
 const EVERY: Duration = Duration::from_mins(10);
+
+/// A service that was away for longer must be filled anew.
+const EVENTS: Duration = Duration::from_hours(14 * 24);
 
 /// Rows that one statement takes: far from the limit of its time, however much there is.
 pub(crate) const BATCH: u64 = 1000;
@@ -41,18 +46,25 @@ pub(crate) async fn run(pool: PgPool) {
 
 /// Once. One purge that fails does not keep the others from their work. Answers how many rows went.
 pub async fn purge(pool: &PgPool) -> u64 {
-    let mut gone = 0;
+    let mut gone = told("events", outbox::prune(pool, EVENTS).await);
     for (what, statement) in PURGES {
-        match in_batches(|| delete(pool, statement)).await {
-            Ok(0) => {}
-            Ok(rows) => {
-                tracing::info!(rows, what, "thrown away");
-                gone += rows;
-            }
-            Err(error) => tracing::warn!(%error, what, "not thrown away; the next time tries again"),
-        }
+        gone += told(what, in_batches(|| delete(pool, statement)).await);
     }
     gone
+}
+
+fn told(what: &str, purged: sqlx::Result<u64>) -> u64 {
+    match purged {
+        Ok(0) => 0,
+        Ok(rows) => {
+            tracing::info!(rows, what, "thrown away");
+            rows
+        }
+        Err(error) => {
+            tracing::warn!(%error, what, "not thrown away; the next time tries again");
+            0
+        }
+    }
 }
 
 async fn delete(pool: &PgPool, statement: &'static str) -> sqlx::Result<u64> {

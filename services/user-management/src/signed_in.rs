@@ -74,7 +74,9 @@ impl SessionCheck for SessionChecker {
         let ended = || ApiError::code(Code::SessionEnded);
         let Some(session) = caller.session else {
             let lives = self.hot.query_opt(clients::LIVES, &[&caller.subject]).await?.is_some();
-            return if lives { Ok(caller.roles) } else { Err(ended()) };
+            // Not that a session ended, which it has none of: another token may be had by the client that took its place.
+            let gone = || ApiError::code(Code::InvalidToken).detail("the client of this token was deleted");
+            return if lives { Ok(caller.roles) } else { Err(gone()) };
         };
         let row = self.hot.query_opt(profile::BY_SESSION, &[&session.uuid()]).await?.ok_or_else(ended)?;
         let (account, version) = profile::from_hot_row(&row).map_err(ApiError::internal)?;

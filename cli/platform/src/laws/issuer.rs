@@ -46,7 +46,20 @@ fn env_names_the_issuer(
 ) {
     let place = || if service.env.is_default() { service.depends_on.span() } else { service.env.span() };
     let table = format!("[service.{}.environment.{}.env]", service.name, environment.environment);
-    if !service.env.contains_key(URL) {
+    let url = service.env.get(URL).map(|url| url.as_str());
+    if url.is_some_and(|url| *environment.protected && !url.starts_with("https://")) {
+        let message = format!(
+            "{here}, which it would reach without TLS in the protected `{}`",
+            environment.environment
+        );
+        found.broken(
+            place(),
+            message,
+            &format!("{URL} is not https"),
+            format!("write an https:// {URL} into {table}"),
+        );
+    }
+    if url.is_none() {
         let message = format!("{here} and does not know where it is in `{}`", environment.environment);
         let hint = format!("add {URL}, such as \"https://users.shop.example\", to {table}");
         found.broken(place(), message, &format!("no {URL}"), hint);

@@ -122,6 +122,12 @@ const CASES: &[Case] = &[
         "secrets = { X_FILE",
     ),
     case("SHOP-L028", "ISSUER_URL = \"https://users.example.com\"\n", "", CATALOG_ENV),
+    case(
+        "SHOP-L028",
+        "ISSUER_URL = \"https://users.example.com\"\n",
+        "ISSUER_URL = \"http://users.example.com\"\n",
+        CATALOG_ENV,
+    ),
     case("SHOP-L028", "ISSUER = \"https://users.example.com\"\n", "", CATALOG_ENV),
     case("SHOP-L028", "AUDIENCE = \"shop\"\n", "AUDIENCE = \"shops\"\n", CATALOG_ENV),
     // The issuer itself names none.

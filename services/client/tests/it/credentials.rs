@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::HeaderMap;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use shop_api::Code;
 use shop_client::{Anonymous, Client, ClientCredentials, ClientError};
@@ -49,7 +48,7 @@ async fn platform(expires_in: u64) -> (Arc<Issuer>, Client, String) {
     let address = serve(router.with_state(issuer.clone())).await;
     let url = format!("http://{address}");
     let anonymous = Client::new(&url, Anonymous).unwrap();
-    let credentials = ClientCredentials::new(anonymous.clone(), "orders", || Ok(SecretString::from("s:c r")));
+    let credentials = ClientCredentials::new(anonymous.clone(), || Ok(("orders".into(), "s:c r".into())));
     (issuer, anonymous.with_tokens(credentials), url)
 }
 
@@ -92,13 +91,12 @@ async fn a_refused_token_is_replaced_once() {
 async fn a_wrong_or_absent_secret_says_so() {
     let (issuer, _, url) = platform(900).await;
     let anonymous = Client::new(&url, Anonymous).unwrap();
-    let wrong = ClientCredentials::new(anonymous.clone(), "orders", || Ok(SecretString::from("wrong")));
+    let wrong = ClientCredentials::new(anonymous.clone(), || Ok(("orders".into(), "wrong".into())));
     let error = anonymous.with_tokens(wrong).get("/whoami").done().await.unwrap_err();
     assert_eq!(error.code(), Some(Code::InvalidCredentials));
     assert!(error.is_unauthorised());
 
-    let absent =
-        ClientCredentials::new(anonymous.clone(), "orders", || Err(std::io::ErrorKind::NotFound.into()));
+    let absent = ClientCredentials::new(anonymous.clone(), || Err(std::io::ErrorKind::NotFound.into()));
     let error = anonymous.with_tokens(absent).get("/whoami").done().await.unwrap_err();
     assert!(matches!(error, ClientError::NoToken(_)), "{error}");
     assert_eq!(issuer.issued.load(Ordering::SeqCst), 0);

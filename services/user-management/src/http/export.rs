@@ -13,7 +13,7 @@ use serde_json::json;
 use shop_api::Permission::ProfileRead;
 use shop_api::ids::{AuditId, SessionId};
 use shop_api::users::profile::Export;
-use shop_kit::{Access, ApiError, ApiRouter};
+use shop_kit::{Access, ApiError, ApiRouter, Quota};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use utoipa_axum::routes;
@@ -27,6 +27,9 @@ pub(super) fn router() -> ApiRouter<AppState> {
     ApiRouter::new().route(Access::Need(ProfileRead), routes!(export))
 }
 
+/// An export may take minutes, and a place among the requests for as long: nobody needs more of them.
+const QUOTA: Quota = Quota::new("export", 10, 3600);
+
 /// So many entries are held in memory for one export.
 const PAGE: i64 = 1000;
 
@@ -37,6 +40,7 @@ const OPEN: &[u8] = br#"],"activity":[]}"#;
 #[utoipa::path(get, path = "/users/me/export", operation_id = "export_account", tag = "profile",
     responses((status = 200, body = Export, headers(("Content-Disposition" = String)))))]
 async fn export(State(state): State<AppState>, me: SignedIn) -> Result<Response, ApiError> {
+    state.limiter.require(&me.user().to_string(), QUOTA).await?;
     let mut tx = state.pool.begin().await?;
     record(&mut tx, "user.exported", me.user().uuid(), me.user().uuid(), json!({})).await?;
     tx.commit().await?;

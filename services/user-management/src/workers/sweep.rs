@@ -1,8 +1,7 @@
-//! Throws away what is over: sessions and tokens past their end, old failures, events and entries of the audit log,
+//! Throws away what is over: sessions and tokens past their end, old failures and entries of the audit log,
 //! registrations that nobody verified; and, more often, the sealed successors of refresh tokens.
 //! It decides nothing: every check asks for the end itself, so that a late sweep changes no answer.
 
-use shop_kit::outbox;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
@@ -20,8 +19,6 @@ const SESSIONS: Duration = Duration::days(30);
 const UNVERIFIED: Duration = Duration::days(7);
 /// Longer than any wait that failures lead to.
 const FAILURES: Duration = Duration::days(2);
-/// A service that was away for longer must be filled anew.
-const EVENTS: std::time::Duration = std::time::Duration::from_hours(14 * 24);
 
 /// Sweeps until it is dropped. Entries of the audit log are kept for `audit_retention`.
 pub async fn run(pool: PgPool, audit_retention: Duration) {
@@ -47,7 +44,6 @@ pub async fn sweep(pool: &PgPool, now: OffsetDateTime, audit_retention: Duration
         in_batches(|| users::purge_unverified(pool, now - UNVERIFIED)).await,
         in_batches(|| sessions::purge(pool, now - SESSIONS)).await,
         in_batches(|| audit::purge(pool, now - audit_retention)).await,
-        outbox::prune(pool, EVENTS).await,
     ];
     steps.into_iter().try_fold(0, |rows, step| Ok(rows + step?))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Parser as _;
+use serde_json::Value;
 use shop_api::{Code, Problem, Role, Roles};
 use shop_kit::boot::BootError;
 use shop_kit::db::Database;
@@ -45,11 +46,16 @@ struct Replica {
 impl Elsewhere {
     async fn of(world: &World) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let file = files.path().join("client").display().to_string();
+        let db = TestDb::new(Schema { migrator: &NO_TABLES, oldest_compatible: 0 }).await;
+        let elsewhere = Self { db, issuer: format!("http://{}", world.service.public()), files };
+        elsewhere.gets_a_client(world).await;
+        elsewhere
+    }
+
+    async fn gets_a_client(&self, world: &World) {
+        let file = self.client_file().display().to_string();
         let made = world.program().run(&["clients", "create", "--name", "elsewhere", "--to", &file]).await;
         assert!(made.status.success(), "{}", made.output);
-        let db = TestDb::new(Schema { migrator: &NO_TABLES, oldest_compatible: 0 }).await;
-        Self { db, issuer: format!("http://{}", world.service.public()), files }
     }
 
     fn client_file(&self) -> std::path::PathBuf {
@@ -166,6 +172,21 @@ async fn a_service_that_comes_back_knows_before_its_first_call_what_ended_meanwh
     cleo.client.post("/auth/logout").send().await.expect(204);
     let replica = elsewhere.serve().await;
     assert_eq!(replica.answers(&cleo.token).await, Some(Code::SessionEnded));
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_made_anew_is_found_without_a_restart() {
+    let world = World::start().await;
+    let elsewhere = Elsewhere::of(&world).await;
+    let (admin, ada) = (world.person(Role::Admin).await, world.person(Role::Customer).await);
+    let replica = elsewhere.serve().await;
+    let old: Value = serde_json::from_slice(&std::fs::read(elsewhere.client_file()).unwrap()).unwrap();
+    let at = format!("/clients/{}", old["client_id"].as_str().unwrap());
+    admin.client.delete(&at).send().await.expect(204);
+    elsewhere.gets_a_client(&world).await;
+    ada.client.post("/auth/logout").send().await.expect(204);
+    replica.comes_to_refuse(&ada, Code::SessionEnded).await;
     replica.end().await;
 }
 

@@ -193,6 +193,30 @@ async fn an_export_of_very_much_holds_everything_too() {
 }
 
 #[tokio::test]
+async fn an_export_that_breaks_off_is_told_as_one() {
+    let world = World::with(|program| program.env("STREAM_DEADLINE_MS", "1")).await;
+    let ada = world.person(Role::Customer).await;
+    let many = "INSERT INTO audit_log (id, action, actor_kind, subject)
+                SELECT gen_random_uuid(), 'session.refused', 'system', $1 FROM generate_series(1, 5000)";
+    sqlx::query(many).bind(ada.id).execute(world.db.pool()).await.unwrap();
+    assert!(
+        ada.client.get("/users/me/export").try_send().await.is_err(),
+        "it cannot be taken for a whole one"
+    );
+    world.service.has_written("an answer broke off on its way").await;
+}
+
+#[tokio::test]
+async fn nobody_keeps_asking_for_exports() {
+    let world = World::start().await;
+    let ada = world.person(Role::Customer).await;
+    for _ in 0..10 {
+        ada.client.get("/users/me/export").send().await.expect(200);
+    }
+    ada.client.get("/users/me/export").send().await.expect_problem(Code::TooManyRequests);
+}
+
+#[tokio::test]
 async fn an_export_does_not_tell_which_administrator_did_what_from_where_and_noted_why() {
     let world = World::start().await;
     let (admin, ada) = (world.person(Role::Admin).await, world.person(Role::Customer).await);

@@ -96,7 +96,7 @@ async fn two_secrets_overlap_and_a_removed_client_is_out_at_once() {
     admin.client.delete(&format!("/clients/{id}")).send().await.expect(204);
     ask(&world, form(&id, &third.client_secret)).await.expect_problem(Code::InvalidCredentials);
     let service = world.anonymous().with_token(&token.access_token);
-    service.get("/internal/events?after=0").send().await.expect_problem(Code::SessionEnded);
+    service.get("/internal/events?after=0").send().await.expect_problem(Code::InvalidToken);
 }
 
 fn kid(token: &str) -> String {

@@ -60,6 +60,8 @@ pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Resu
         None => ui.ask_secret("Password:", "--password-file")?,
     };
     let form = Login { email, password, ..Login::default() };
+    // A session that cannot be kept could be ended by nobody.
+    drop(place.store.lock().await?);
     let tokens = sign_in(&place, form.clone(), code, ui).await?;
     let kept = Kept::of(tokens, form.email, ui.redactor());
     end_session_before(&place, ui).await;
@@ -86,8 +88,15 @@ pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Resu
 
 /// Nobody could end it any more once its tokens are replaced here.
 async fn end_session_before(place: &Place, ui: &mut Ui) {
-    // What nobody can read is replaced without a word: the sign-in is the way out of it.
-    let Ok(Some(_)) = place.store.load().await else { return };
+    match place.store.load().await {
+        Ok(Some(_)) => {}
+        Ok(None) => return,
+        // It is replaced: the sign-in is the way out of it.
+        Err(error) => {
+            let why = error.message;
+            return ui.status(format!("the session before this one may live on at the service: {why}"));
+        }
+    }
     match place.with_kept(ui).users().logout().await {
         Ok(()) => {}
         Err(error) if error.is_unauthorised() => {}

@@ -72,7 +72,8 @@ fn path(stack: &Stack) -> PathBuf {
 }
 
 /// Starts the background process and returns when it is ready. Interrupted before that, it is ended again.
-pub(super) async fn start(stack: &Stack, ui: &mut Ui) -> Result<Exit, CommandError> {
+/// `typed` is what was answered to a question here: nobody can be asked there.
+pub(super) async fn start(stack: &Stack, typed: Option<&str>, ui: &mut Ui) -> Result<Exit, CommandError> {
     // Two at once would read each other's events, since both wait at one file.
     let lock = stack.folder().try_lock(LOCK).or_exit(Exit::Unexpected, "the stack cannot be locked")?;
     let Some(_lock) = lock else {
@@ -83,7 +84,7 @@ pub(super) async fn start(stack: &Stack, ui: &mut Ui) -> Result<Exit, CommandErr
     stack.refuse_held().map_err(super::failure::of)?;
     let file = File::create(path(stack)).or_exit(Exit::Unexpected, "the file of events cannot be made")?;
     drop(file);
-    let mut child = spawn(stack).or_exit(Exit::Unexpected, "the supervisor cannot be started")?;
+    let mut child = spawn(stack, typed).or_exit(Exit::Unexpected, "the supervisor cannot be started")?;
     let mut interrupt = signal(SignalKind::interrupt()).or_exit(Exit::Unexpected, "no signals")?;
     let mut terminate = signal(SignalKind::terminate()).or_exit(Exit::Unexpected, "no signals")?;
     let mut view = View::detached(ui.clone());
@@ -96,10 +97,11 @@ pub(super) async fn start(stack: &Stack, ui: &mut Ui) -> Result<Exit, CommandErr
     Ok(ended)
 }
 
-fn spawn(stack: &Stack) -> std::io::Result<Child> {
+fn spawn(stack: &Stack, typed: Option<&str>) -> std::io::Result<Child> {
     let output = File::create(stack.path(shop_devstack::SUPERVISOR_LOG))?;
     Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
+        .args(typed.into_iter().flat_map(|name| ["--confirm", name]))
         .env(HERE, std::process::id().to_string())
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)

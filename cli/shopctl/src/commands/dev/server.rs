@@ -64,4 +64,9 @@ impl ServerArgs {
         let password_file = self.database_password_file.as_ref().map(|file| context.directory.join(file));
         Ok(ServerSpec { choice, url, password_file, confirm })
     }
+
+    /// The name of the database, when it was typed and not given.
+    pub(crate) fn typed<'a>(&self, spec: &'a ServerSpec) -> Option<&'a str> {
+        spec.confirm.as_deref().filter(|_| self.confirm.is_none())
+    }
 }

@@ -100,7 +100,7 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
         command: command_line(),
     };
     if args.detach && !in_background {
-        return background::start(&stack, ui).await;
+        return background::start(&stack, args.server.typed(&options.server), ui).await;
     }
     let (stop, interrupted) = (Stop::default(), Arc::new(AtomicBool::new(false)));
     listen(&stop, &interrupted, in_background)?;

@@ -108,6 +108,7 @@ fn every_operation_tells_its_rule() {
         "get /broken: public false",
         "get /bug: public false",
         "get /callerless: public false",
+        "get /drip: public false",
         "get /hello: public false",
         "get /me: signed true",
         "get /slow: own: a test opens it false",

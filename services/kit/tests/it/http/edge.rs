@@ -188,8 +188,8 @@ async fn a_connection_serves_many_requests_and_pipelined_ones_in_order() {
 const DRIP: &str = "GET /drip HTTP/1.1\r\nhost: test\r\n\r\n";
 
 #[tokio::test]
-async fn a_body_that_is_made_while_it_is_sent_has_the_deadline_of_its_request() {
-    let running = Running::with(&["--deadline=300"]).await;
+async fn a_body_that_is_made_while_it_is_sent_has_a_deadline_of_its_own() {
+    let running = Running::with(&["--stream-deadline=300"]).await;
     let mut wire = running.connect().await;
     wire.write(DRIP).await;
     running.valve.add_permits(1);
