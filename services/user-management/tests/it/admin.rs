@@ -277,7 +277,7 @@ async fn a_service_client_lives_with_two_secrets_at_most() {
     let service = world.anonymous().with_token(token);
     service.get("/internal/events?after=0").send().await.expect(200);
     admin.delete(&format!("/clients/{id}")).send().await.expect(204);
-    service.get("/internal/events?after=0").send().await.expect_problem(Code::SessionEnded);
+    service.get("/internal/events?after=0").send().await.expect_problem(Code::InvalidToken);
     admin.delete(&format!("/clients/{id}")).send().await.expect_problem(Code::NotFound);
 }
 
