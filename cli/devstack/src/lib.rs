@@ -47,7 +47,7 @@ mod watch;
 pub use self::address::needs_confirmation;
 pub use self::backoff::Patience;
 pub use self::down::{Down, EVENTS, SUPERVISOR_LOG, down, reset};
-pub use self::extras::mail_folder;
+pub use self::extras::{ELASTICSEARCH_LOG, mail_folder};
 pub use self::health::{Health, Healths, ask, noted};
 pub use self::logs::{LogLine, Logs};
 pub use self::marker::Marker;

@@ -19,6 +19,7 @@ use crate::config::KitConfig;
 use crate::consumers::{catch_up, follow};
 use crate::context::traceparent;
 use crate::jwks::{self, JwksClient};
+use crate::tls;
 use crate::token::Verifier;
 
 /// Limit of one call to the issuer, retries included: what it is asked for must be known within five seconds.
@@ -32,8 +33,9 @@ impl Kit {
     /// When ISSUER_URL is missing or not safe, a file is not usable, or the database cannot be read.
     pub async fn gate(&self) -> Result<Gate, BootError> {
         let tokens = &self.config.tokens;
-        let issuer = client(&self.config)?;
-        let keys = JwksClient::of(&issuer, authorities(&self.config)?.as_deref(), jwks::COOLDOWN)?;
+        let authorities = authorities(&self.config)?;
+        let issuer = client(&self.config, authorities.clone())?;
+        let keys = JwksClient::of(&issuer, authorities.as_deref(), jwks::COOLDOWN)?;
         let gate = Gate::new(Verifier::new(&tokens.issuer, &tokens.audience, Arc::new(keys)));
         let Some(file) = tokens.issuer_client_file.clone() else {
             if self.config.protected {
@@ -68,7 +70,7 @@ impl Kit {
     }
 }
 
-fn client(config: &KitConfig) -> Result<Client, BootError> {
+fn client(config: &KitConfig, authorities: Option<Vec<u8>>) -> Result<Client, BootError> {
     let url = config.tokens.issuer_url.as_deref().ok_or_else(|| {
         BootError::usage(
             "ISSUER_URL is not set: name where user-management is reached, as https://users.shop.example",
@@ -77,21 +79,14 @@ fn client(config: &KitConfig) -> Result<Client, BootError> {
     if config.protected && !url.starts_with("https://") {
         return Err(BootError::usage("ISSUER_URL must be https:// in a protected environment"));
     }
-    let settings = Settings {
-        deadline: DEADLINE,
-        authorities: authorities(config)?,
-        traceparent,
-        ..Settings::default()
-    };
+    let settings = Settings { deadline: DEADLINE, authorities, traceparent, ..Settings::default() };
     Client::with(url, Anonymous, settings)
         .map_err(|error| BootError::usage(format_args!("ISSUER_URL: {error}")))
 }
 
 fn authorities(config: &KitConfig) -> Result<Option<Vec<u8>>, BootError> {
     let Some(path) = &config.tokens.issuer_ca_file else { return Ok(None) };
-    let pem = std::fs::read(path).map_err(|error| unusable("ISSUER_CA_FILE", path, &error))?;
-    crate::tls::authorities(&pem).map_err(|error| unusable("ISSUER_CA_FILE", path, &error))?;
-    Ok(Some(pem))
+    tls::authorities_file(path).map(Some).map_err(|error| unusable("ISSUER_CA_FILE", path, &error))
 }
 
 fn credentials(path: &Path) -> Result<ClientCredentials, BootError> {

@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_mins(10);
 const EVENTS: Duration = Duration::from_hours(14 * 24);
 
 /// Rows that one statement takes: far from the limit of its time, however much there is.
-pub(crate) const BATCH: u64 = 1000;
+pub const BATCH: u64 = 1000;
 
 /// What goes, each by statements that take [`BATCH`] rows at most.
 const PURGES: [(&str, &str); 3] = [
@@ -71,10 +71,12 @@ async fn delete(pool: &PgPool, statement: &'static str) -> sqlx::Result<u64> {
     Ok(sqlx::query(statement).bind(BATCH as i64).execute(pool).await?.rows_affected())
 }
 
-/// Until less than a batch is left, so that what comes in faster than a batch each time goes as fast.
-pub(crate) async fn in_batches<F: Future<Output = sqlx::Result<u64>>>(
-    purge: impl Fn() -> F,
-) -> sqlx::Result<u64> {
+/// Calls a purge that takes [`BATCH`] rows at most until less than a batch is left, so that what comes in faster than a
+/// batch each time goes as fast. Answers how many rows went.
+///
+/// # Errors
+/// Those of the purge; what went before stays away.
+pub async fn in_batches<F: Future<Output = sqlx::Result<u64>>>(purge: impl Fn() -> F) -> sqlx::Result<u64> {
     let mut rows = 0;
     loop {
         let batch = purge().await?;

@@ -94,8 +94,7 @@ impl SearchConfig {
             .redirect(reqwest::redirect::Policy::none());
         if let Some(path) = &self.elasticsearch_ca_file {
             let unusable = |reason: String| SearchConfigError::Authorities { path: path.clone(), reason };
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            tls::authorities(&pem).map_err(unusable)?;
+            let pem = tls::authorities_file(path).map_err(unusable)?;
             http = http.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
         }
         let user = decoded(base.username());

@@ -1,6 +1,7 @@
 //! The client's side of TLS to what the service depends on: certificates are verified in full, against authorities that
 //! the configuration names. Opens no connection.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -15,6 +16,13 @@ pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
     if roots.is_empty() { Err("it is empty of them".to_owned()) } else { Ok(roots) }
+}
+
+/// The PEM text of a file with usable authorities, for clients that take it as text; or why it is of no use.
+pub(crate) fn authorities_file(path: &Path) -> Result<Vec<u8>, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    authorities(&pem)?;
+    Ok(pem)
 }
 
 /// A client that trusts these and nobody else.

@@ -17,8 +17,8 @@ use crate::trouble::Result;
 pub(super) const NAME: &str = "elasticsearch";
 const WHAT: &str = "Elasticsearch (--with search)";
 const IMAGE: &str = "docker.elastic.co/elasticsearch/elasticsearch:9.1.4";
-/// Words go to the console, and so to the stack's log.
-const LOG: &str = "\
+/// The logging of Elasticsearch (`log4j2.properties`): its words go to the console, and so to the log of who started it.
+pub const LOG: &str = "\
 status = error
 appender.console.type = Console
 appender.console.name = console

@@ -15,6 +15,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
+pub use self::elasticsearch::LOG as ELASTICSEARCH_LOG;
+
 use crate::backoff::Patience;
 use crate::board::Board;
 use crate::component::{Report, START_PATIENCE};

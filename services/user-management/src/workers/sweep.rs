@@ -2,13 +2,12 @@
 //! registrations that nobody verified; and, more often, the sealed successors of refresh tokens.
 //! It decides nothing: every check asks for the end itself, so that a late sweep changes no answer.
 
+use shop_kit::retention::in_batches;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
 use crate::db::{audit, backoff, refresh, sessions, tokens, users};
 
-/// How many rows the purges take at a time, so that no statement is long.
-const BATCH: u64 = 1000;
 /// Between two sweeps.
 const EVERY: std::time::Duration = std::time::Duration::from_mins(10);
 /// Between two looks for successors whose grace is over: so long, and the grace, is the most that one lies sealed.
@@ -64,16 +63,4 @@ pub async fn run_successors(pool: PgPool) {
 /// When the database cannot be reached.
 pub async fn successors(pool: &PgPool) -> sqlx::Result<u64> {
     in_batches(|| refresh::forget_successors(pool)).await
-}
-
-/// Until nothing is left, so that what comes in faster than a batch a sweep goes as fast.
-async fn in_batches<F: Future<Output = sqlx::Result<u64>>>(purge: impl Fn() -> F) -> sqlx::Result<u64> {
-    let mut rows = 0;
-    loop {
-        let batch = purge().await?;
-        rows += batch;
-        if batch < BATCH {
-            return Ok(rows);
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use shop_devstack::ELASTICSEARCH_LOG;
 use shop_devstack::component::Account;
 
 use super::java;
@@ -13,17 +14,6 @@ use crate::background::{Background, Start, is_ok};
 use crate::{Bed, Result};
 
 const NAME: &str = "elasticsearch";
-
-/// Words go to the console, and so to the part's log.
-const LOG: &str = "\
-status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = [%d{ISO8601}][%-5p][%c{1.}] %m%n
-rootLogger.level = info
-rootLogger.appenderRef.console.ref = console
-";
 
 /// Elasticsearch: `ELASTICSEARCH_URL` if set, else our own.
 pub static ELASTICSEARCH: Background = Background {
@@ -125,7 +115,7 @@ fn write_config(config: &Path, start: &Start<'_>, [data, logs]: &[&Path; 2]) -> 
     });
     std::fs::write(config.join("elasticsearch.yml"), settings.to_string())?;
     std::fs::write(config.join("jvm.options"), "-Djava.io.tmpdir=${ES_TMPDIR}\n")?;
-    Ok(std::fs::write(config.join("log4j2.properties"), LOG)?)
+    Ok(std::fs::write(config.join("log4j2.properties"), ELASTICSEARCH_LOG)?)
 }
 
 /// It refuses to run as root.

@@ -1,19 +1,14 @@
 //! TLS to Elasticsearch. TLS ends in this process, and what stands behind it says what it was sent: here the way is
 //! tested, not the search.
 
-use std::sync::Arc;
-
 use http::Method;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use shop_kit::search::{Elasticsearch, SearchConfig};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Authority, authority, file, issue};
+use super::{Authority, acceptor, authority, file};
 
 struct Server {
     port: u16,
@@ -23,18 +18,7 @@ struct Server {
 impl Server {
     /// Shows a certificate for `localhost`, and answers with the head of the request.
     async fn start(authority: &Authority) -> Self {
-        let (certificate, key) = issue(authority, "localhost");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor(authority);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, end) = (listener.local_addr().unwrap().port(), CancellationToken::new());
         let serve = async move {

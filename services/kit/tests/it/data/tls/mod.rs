@@ -10,8 +10,11 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use shop_testbed::PrivateRabbitMq;
 use tempfile::NamedTempFile;
+use tokio_rustls::TlsAcceptor;
 
 pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -26,6 +29,22 @@ fn issue(authority: &Authority, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
     (certificate.pem(), key.serialize_pem())
+}
+
+/// The server's side of TLS in this process, with a certificate of this authority for `localhost`.
+fn acceptor(authority: &Authority) -> TlsAcceptor {
+    let (certificate, key) = issue(authority, "localhost");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// A broker whose TLS port shows a certificate of this authority for `localhost`.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use shop_kit::mail::{Job, Letter, MailConfig, RenderError, Renderer, enqueue};
 use shop_testbed::mailbox::Mailbox;
 use sqlx::PgConnection;
@@ -13,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Authority, authority, issue};
+use super::{Authority, acceptor, authority};
 use crate::data::{Fresh, PATIENCE, until, within};
 
 #[derive(Clone, Copy, PartialEq)]
@@ -37,18 +35,7 @@ impl Drop for Server {
 
 impl Server {
     async fn start(authority: &Authority, speaks: Speaks) -> Self {
-        let (certificate, key) = issue(authority, "localhost");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor(authority);
         let mailbox = shop_testbed::mailbox().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
