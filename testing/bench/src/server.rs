@@ -120,10 +120,10 @@ pub(crate) fn tail(path: &Path) -> String {
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
-/// A free port on 127.0.0.1. Somebody else may take it first: the server then fails to start and says so.
+/// A free port on 127.0.0.1, none that the system gives to a connection meanwhile.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
-    Ok(listener.local_addr()?)
+    let port = shop_devstack::port::free().context("no free port on 127.0.0.1")?;
+    Ok(SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 #[cfg(test)]
