@@ -22,6 +22,9 @@ const DEBIAN: &[Debian] = &[
     Debian { program: "wrk", package: "wrk", why: "loads the services in benchmarks" },
     Debian { program: "curl", package: "curl", why: "runs the walks of docs/howto" },
     Debian { program: "rabbitmq-server", package: "rabbitmq-server", why: "gets the services' events" },
+    Debian { program: "gnome-keyring-daemon", package: "gnome-keyring", why: "keeps the tokens of `shopctl auth`" },
+    Debian { program: "dbus-daemon", package: "dbus-daemon", why: "is the way to a keyring" },
+    Debian { program: "dbus-send", package: "dbus-bin", why: "locks a keyring" },
 ];
 
 /// What only tests of the full tier call.

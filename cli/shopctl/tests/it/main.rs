@@ -10,6 +10,7 @@ mod extras;
 mod generate;
 mod help;
 mod issuer;
+mod keyring;
 mod output;
 mod redaction;
 mod world;

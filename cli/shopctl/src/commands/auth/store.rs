@@ -16,7 +16,7 @@ use crate::exit::Exit;
 /// How the keyring's entries are called.
 const KEYRING_SERVICE: &str = "shopctl";
 
-/// A keyring may ask its owner to unlock it; one that does not answer is treated as absent.
+/// A keyring may ask its owner to unlock it; one that does not answer is treated as locked.
 const KEYRING_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longer than any renewal takes.
@@ -89,8 +89,11 @@ impl Store {
         if let Some(text) = read_private(&path)? {
             return Ok(Some((parsed(&text, &path.display().to_string())?, Keeper::File(path))));
         }
-        let text = self.keyring(|entry| entry.get_password()).await;
-        text.map(|text| Ok((parsed(&text, "the keyring's entry")?, Keeper::Keyring))).transpose()
+        match self.keyring(|entry| entry.get_password()).await {
+            Keyring::Did(text) => Ok(Some((parsed(&text, "the keyring's entry")?, Keeper::Keyring))),
+            Keyring::Nothing => Ok(None),
+            Keyring::Closed(why) => Err(closed(&why)),
+        }
     }
 
     /// Keeps it, in the keyring where there is one.
@@ -98,7 +101,7 @@ impl Store {
         let text =
             serde_json::to_string(kept).or_exit(Exit::Unexpected, "tokens cannot be written as JSON")?;
         let for_keyring = text.clone();
-        if self.keyring(move |entry| entry.set_password(&for_keyring)).await.is_some() {
+        if let Keyring::Did(()) = self.keyring(move |entry| entry.set_password(&for_keyring)).await {
             remove(&self.path())?;
             return Ok(Keeper::Keyring);
         }
@@ -110,8 +113,11 @@ impl Store {
 
     /// Removes it wherever it is.
     pub(super) async fn forget(&self) -> Result<(), CommandError> {
-        self.keyring(|entry| entry.delete_credential()).await;
-        remove(&self.path())
+        remove(&self.path())?;
+        match self.keyring(|entry| entry.delete_credential()).await {
+            Keyring::Closed(why) => Err(closed(&why)),
+            Keyring::Did(()) | Keyring::Nothing => Ok(()),
+        }
     }
 
     /// Waits for other commands that renew the same tokens.
@@ -143,16 +149,34 @@ impl Store {
             .or_exit(Exit::Unexpected, format!("{} cannot be made", self.folder.display()))
     }
 
-    /// `None` when there is no keyring, no entry in it, or nobody unlocks it: a file does then.
     async fn keyring<T: Send + 'static>(
         &self,
         act: impl FnOnce(keyring::Entry) -> keyring::Result<T> + Send + 'static,
-    ) -> Option<T> {
+    ) -> Keyring<T> {
         let key = self.key.clone();
         // It talks to another program, and blocks until that answers.
         let asked = tokio::task::spawn_blocking(move || act(keyring::Entry::new(KEYRING_SERVICE, &key)?));
-        tokio::time::timeout(KEYRING_PATIENCE, asked).await.ok()?.ok()?.ok()
+        match tokio::time::timeout(KEYRING_PATIENCE, asked).await {
+            Ok(Ok(Ok(done))) => Keyring::Did(done),
+            Ok(Ok(Err(keyring::Error::NoStorageAccess(why)))) => Keyring::Closed(why.to_string()),
+            Err(_) => Keyring::Closed(format!("nobody unlocked it within {} s", KEYRING_PATIENCE.as_secs())),
+            Ok(_) => Keyring::Nothing,
+        }
     }
+}
+
+/// What became of a wish to the keyring.
+enum Keyring<T> {
+    Did(T),
+    /// There is no keyring here, or no entry in it.
+    Nothing,
+    /// It may hold an entry, and gives it to nobody until its owner unlocks it.
+    Closed(String),
+}
+
+fn closed(why: &str) -> CommandError {
+    let message = format!("the system's keyring may hold tokens of this place, and is locked: {why}");
+    CommandError::new(Exit::NotAuthorised, message).hint("unlock it, then run this again")
 }
 
 fn parsed(text: &str, place: &str) -> Result<Kept, CommandError> {
