@@ -15,6 +15,7 @@ use crate::orphans;
 use crate::record::Source;
 use crate::server::{self, Choice, Server, ServerSpec};
 use crate::stack::Stack;
+use crate::stop::Stop;
 use crate::trouble::{Result, Trouble};
 
 /// A supervisor ends its services one after the other, each within its own grace.
@@ -63,9 +64,25 @@ pub async fn down(stack: &Stack) -> Result<Down> {
 /// its services. Answers the names of the databases. A stack that is up is refused. Where data cannot be dropped, nothing
 /// is forgotten that it may need. The database server in the folder stays with its own password: others may have put
 /// data there.
-pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<Vec<String>> {
+///
+/// # Errors
+/// Whatever keeps it from dropping all. [`Trouble::Interrupted`] when `stop` is wished: what was dropped until then is
+/// gone, and no server that was started for it runs on.
+pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events, stop: &Stop) -> Result<Vec<String>> {
     asked.check()?;
     let _lock = stack.hold()?;
+    tokio::select! {
+        outcome = drop_all(stack, asked, events) => return outcome,
+        () = stop.gently.cancelled() => {}
+    }
+    tokio::select! {
+        ended = orphans::end_servers(stack) => ended.map(drop)?,
+        () = stop.now.cancelled() => orphans::kill(stack).await?,
+    }
+    Err(Trouble::Interrupted)
+}
+
+async fn drop_all(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<Vec<String>> {
     let record = stack.record().ok().flatten();
     orphans::end_services(stack, record.as_ref()).await?;
     let mut dropped = drop_known(stack, asked, events).await?;

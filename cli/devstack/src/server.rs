@@ -210,6 +210,9 @@ impl Server {
                 _ => {}
             }
         }
+        if how == "made and started" {
+            tell_of_other_data(stack, folder, events);
+        }
         let server = Self::of_process(started, spec, source, why)?.with_version().await?;
         let PostgresRecord { version, address, why, .. } = &server.record;
         step.done(format!("{version} at {address}, {how} ({why})"));
@@ -359,6 +362,18 @@ impl Server {
 pub(crate) const LOCAL: &str = "postgres";
 /// Data of one major version is of no use to another, so programs from elsewhere have a folder of their own.
 pub(crate) const DOWNLOADED: &str = "postgres-download";
+
+/// Says where the data of an earlier run lies, when it is not looked for there any more.
+fn tell_of_other_data(stack: &Stack, folder: &str, events: &Events) {
+    let other = [(LOCAL, "local"), (DOWNLOADED, "download")].into_iter().find(|(other, _)| *other != folder);
+    if let Some((other, choice)) = other.filter(|(other, _)| stack.path(other).join("data").exists()) {
+        let place = stack.path(other);
+        events.warn(format!(
+            "this is a new, empty server; the data of before stays in {}, for `--postgres {choice}`",
+            place.display()
+        ));
+    }
+}
 
 /// What PostgreSQL itself says, which its error type keeps one level down.
 pub(crate) fn reason(error: &Trouble) -> String {

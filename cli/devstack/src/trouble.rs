@@ -135,8 +135,8 @@ impl Trouble {
             }
             Self::Command { code: Some(2), .. } => "mend what its sentence above names, then run this again".into(),
             Self::Command { code: Some(9), .. } => {
-                "see what became of PostgreSQL with `shopctl dev logs postgres`, then run this again: what was \
-                 done stays"
+                "see what became of PostgreSQL with `shopctl dev logs postgres` (one of a URL or a container has \
+                 its own log), then run this again: what was done stays"
                     .into()
             }
             Self::Command { service, .. } => format!("read `shopctl dev logs {service}-commands`, then run this again"),

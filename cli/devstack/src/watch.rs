@@ -26,9 +26,10 @@ const QUIET: Duration = Duration::from_millis(150);
 #[derive(Debug)]
 pub(crate) struct Watch {
     build: Build,
+    /// The packages of the services.
+    services: BTreeSet<String>,
     changes: UnboundedReceiver<notify::Event>,
-    /// Dropped, it hears nothing more.
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
     /// The longest folder that holds a changed file decides.
     folders: BTreeMap<PathBuf, BTreeSet<String>>,
     workspace: Workspace,
@@ -65,18 +66,8 @@ impl Watch {
     /// Asks cargo which crates the services consist of, and listens from then on: made before the first build, it
     /// misses no change that this build has not seen.
     pub(crate) async fn new(stack: &Stack, options: &UpOptions, build: Build) -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(["metadata", "--no-deps", "--offline", "--format-version=1"]).current_dir(stack.root());
-        let output = command.output().await?;
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(Trouble::Environment(format!("cargo metadata: {why}")));
-        }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout)
-            .map_err(|error| Trouble::Environment(format!("cargo metadata: {error}")))?;
-        let packages = options.services.iter().map(|service| service.package.as_str());
-        let folders = folders(&metadata, packages);
+        let services = options.services.iter().map(|service| service.package.clone()).collect();
+        let folders = consists_of(stack.root(), &services).await?;
         let (sender, changes) = unbounded_channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if let Ok(event) = event {
@@ -91,7 +82,18 @@ impl Watch {
         if !workspace.files.is_empty() {
             watcher.watch(stack.root(), RecursiveMode::NonRecursive).map_err(|error| unwatchable(&error))?;
         }
-        Ok(Self { build, changes, _watcher: watcher, folders, workspace })
+        Ok(Self { build, services, changes, watcher, folders, workspace })
+    }
+
+    /// Listens to the crates that the services have come to depend on. Where cargo cannot say which, the build that
+    /// comes next fails on the same and says why.
+    async fn look_again(&mut self) -> Result<()> {
+        let Ok(folders) = consists_of(&self.build.root, &self.services).await else { return Ok(()) };
+        for folder in folders.keys().filter(|folder| !self.folders.contains_key(*folder)) {
+            self.watcher.watch(folder, RecursiveMode::Recursive).map_err(|error| unwatchable(&error))?;
+        }
+        self.folders = folders;
+        Ok(())
     }
 
     /// Builds and restarts until it is dropped.
@@ -144,6 +146,9 @@ impl Watch {
         let services = ready.of_packages(&packages).map(|planned| planned.spec.name.clone()).collect();
         let path = path.strip_prefix(&self.build.root).map(Path::to_owned).unwrap_or(path);
         board.events().say(Event::Changed { path, services });
+        if let Err(trouble) = self.look_again().await {
+            board.events().warn(trouble.to_string());
+        }
         let before = ready.stamps(&packages);
         self.build.packages = packages;
         match self.build.run(board.events()).await {
@@ -205,6 +210,24 @@ fn is_source(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let of_editor = name.starts_with('.') || name.starts_with('#') || name.ends_with('~') || name == "4913";
     !of_editor && !path.components().any(|part| part.as_os_str() == "target" || part.as_os_str() == "tests")
+}
+
+/// The folders of the services' crates and of those that they depend on, as cargo tells them.
+async fn consists_of(
+    root: &Path,
+    services: &BTreeSet<String>,
+) -> Result<BTreeMap<PathBuf, BTreeSet<String>>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["metadata", "--no-deps", "--offline", "--format-version=1"]).current_dir(root);
+    let output = command.output().await?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Trouble::Environment(format!("cargo metadata: {why}")));
+    }
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)
+        .map_err(|error| Trouble::Environment(format!("cargo metadata: {error}")))?;
+    Ok(folders(&metadata, services.iter().map(String::as_str)))
 }
 
 /// The folder of each workspace crate, with the packages among `services` that are built from it.

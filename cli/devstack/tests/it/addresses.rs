@@ -2,7 +2,7 @@
 use shop_devstack::component::Report;
 use shop_devstack::postgres::{Postgres, PostgresSpec};
 use shop_devstack::record::Source;
-use shop_devstack::{Choice, Health, ServerSpec, Trouble, ask};
+use shop_devstack::{Choice, Health, ServerSpec, Stop, Trouble, ask};
 
 use crate::bench::{Bench, service};
 
@@ -18,7 +18,13 @@ async fn a_parameter_that_means_another_server_is_refused_before_anything_happen
         assert!(matches!(trouble, Trouble::Usage(_)), "{trouble}");
         let text = trouble.to_string();
         assert!(text.contains(&format!("`{name}=`")) && !text.contains(value), "{text}");
-        let reset = shop_devstack::reset(&bench.stack, &options.server, &crate::data::nobody_listens()).await;
+        let reset = shop_devstack::reset(
+            &bench.stack,
+            &options.server,
+            &crate::data::nobody_listens(),
+            &Stop::default(),
+        )
+        .await;
         assert!(matches!(reset, Err(Trouble::Usage(_))), "{reset:?}");
     }
     assert!(!bench.stack.path("server.json").exists() && !bench.file("migrate").exists());

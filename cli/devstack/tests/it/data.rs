@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use shop_devstack::component::Report;
 use shop_devstack::postgres::{Postgres, PostgresSpec};
 use shop_devstack::record::{Record, Source};
-use shop_devstack::{Choice, ServerSpec, Trouble};
+use shop_devstack::{Choice, ServerSpec, Stop, Trouble};
 use tokio_postgres::NoTls;
 
 use crate::bench::{Bench, service};
@@ -119,7 +119,9 @@ async fn reset_drops_what_dev_made_and_keeps_the_rest_and_seeds_again() {
     let spec = PostgresSpec::new(bench.stack.path("postgres"));
     let postgres = Postgres::find(&spec.dir).await.unwrap().unwrap();
     postgres.connect("postgres").await.unwrap().batch_execute("create database keepsake").await.unwrap();
-    let reset = async || shop_devstack::reset(&bench.stack, &ServerSpec::default(), &nobody_listens()).await;
+    let reset = async || {
+        shop_devstack::reset(&bench.stack, &ServerSpec::default(), &nobody_listens(), &Stop::default()).await
+    };
     assert!(matches!(reset().await, Err(Trouble::Held { .. })), "not while it is up");
     let password = std::fs::read_to_string(&record.accounts.unwrap().password_file).unwrap();
     assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
@@ -164,7 +166,10 @@ async fn a_database_without_the_marker_is_refused_and_left_as_it_is() {
     assert!(matches!(&trouble, Trouble::Unmarked { database, .. } if database == "tiny"), "{trouble}");
     assert!(trouble.to_string().contains("was not made by dev"), "{trouble}");
     assert!(!bench.file("migrate").exists() && !bench.file("seeded").exists(), "no command ran");
-    assert_eq!(shop_devstack::reset(&bench.stack, &given, &nobody_listens()).await.unwrap(), [""; 0]);
+    assert_eq!(
+        shop_devstack::reset(&bench.stack, &given, &nobody_listens(), &Stop::default()).await.unwrap(),
+        [""; 0]
+    );
     let inside = theirs.connect("tiny").await.unwrap();
     assert_eq!(inside.query("select id from orders", &[]).await.unwrap().len(), 1, "their rows are there");
     drop(inside);

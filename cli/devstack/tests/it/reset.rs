@@ -1,8 +1,10 @@
 //! `reset` finds every server that was ever given data, and forgets no key of data that stays.
 use shop_devstack::component::Report;
+use shop_devstack::events::Events;
 use shop_devstack::postgres::{Postgres, PostgresSpec};
 use shop_devstack::record::Source;
-use shop_devstack::{Choice, Result, ServerSpec, Trouble};
+use shop_devstack::{Choice, Result, ServerSpec, Stop, Trouble};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::bench::{Bench, service};
 use crate::data::{names, nobody_listens};
@@ -28,7 +30,7 @@ async fn up_and_down(bench: &Bench, server: ServerSpec) {
 }
 
 async fn reset(bench: &Bench, asked: &ServerSpec) -> Result<Vec<String>> {
-    shop_devstack::reset(&bench.stack, asked, &nobody_listens()).await
+    shop_devstack::reset(&bench.stack, asked, &nobody_listens(), &Stop::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,4 +77,24 @@ async fn the_server_that_is_asked_for_is_always_looked_at() {
     let trouble = reset(&bench, &nowhere).await.unwrap_err();
     assert!(matches!(trouble, Trouble::Refused { .. }), "{trouble}");
     server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_interrupted_leaves_no_server_behind() {
+    let bench = Bench::new(&["tiny"]);
+    up_and_down(&bench, ServerSpec::default()).await;
+    let (sender, mut events) = unbounded_channel();
+    let stop = Stop::default();
+    let wish = stop.gently.clone();
+    // As soon as it says that it starts one.
+    tokio::spawn(async move {
+        while events.recv().await.is_some() {
+            wish.cancel();
+        }
+    });
+    let asked = ServerSpec::default();
+    let outcome = shop_devstack::reset(&bench.stack, &asked, &Events::to(sender), &stop).await;
+    assert!(matches!(outcome, Err(Trouble::Interrupted)), "{outcome:?}");
+    assert_eq!(bench.living(), []);
+    assert_eq!(reset(&bench, &asked).await.unwrap(), ["tiny"], "the rest is for the next one");
 }

@@ -85,3 +85,36 @@ async fn a_changed_profile_of_the_workspace_restarts_every_service() {
     assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
     assert_eq!(bench.living(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crate_that_a_service_comes_to_depend_on_is_watched_from_then_on() {
+    let bench = Bench::new(&["tiny"]);
+    let library = bench.file("words/src/lib.rs");
+    std::fs::create_dir_all(library.parent().unwrap()).unwrap();
+    std::fs::write(bench.file("words/Cargo.toml"), "[package]\nname = \"words\"\nedition = \"2024\"\n")
+        .unwrap();
+    let says = |word: &str| format!("pub const VERSION: &str = \"{word}\";\n");
+    std::fs::write(&library, says("two")).unwrap();
+    let workspace = std::fs::read_to_string(bench.file("Cargo.toml")).unwrap();
+    std::fs::write(bench.file("Cargo.toml"), workspace.replace("[\"tiny\"]", "[\"tiny\", \"words\"]"))
+        .unwrap();
+    let mut options = bench.options(vec![service("tiny", &[], false)]);
+    options.watch = true;
+    let (running, record) = bench.ready(options).await;
+    let url = record.services[0].replicas[0].url.clone();
+    let answers = async |word: &str| {
+        eventually(word, async || get(&url, "/").await.is_some_and(|answer| answer.starts_with(word))).await;
+    };
+    answers("one ").await;
+
+    let (manifest, source) = (bench.file("tiny/Cargo.toml"), bench.file("tiny/src/main.rs"));
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("{text}[dependencies]\nwords = {{ path = \"../words\" }}\n")).unwrap();
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("const VERSION: &str = \"one\";", "use words::VERSION;")).unwrap();
+    answers("two ").await;
+    std::fs::write(&library, says("three")).unwrap();
+    answers("three ").await;
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    assert_eq!(bench.living(), []);
+}

@@ -7,6 +7,7 @@ mod mail;
 mod reset;
 mod seed;
 mod server;
+mod signals;
 mod status;
 mod table;
 mod up;

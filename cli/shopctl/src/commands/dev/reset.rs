@@ -1,10 +1,10 @@
 //! `shopctl dev reset`: takes the data of the stack away.
 use serde::Serialize;
-use shop_devstack::Stop;
 use shop_devstack::events::Events;
 
 use super::failure;
 use super::server::ServerArgs;
+use super::signals::Signals;
 use super::view::View;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -43,9 +43,17 @@ pub(crate) async fn run(args: &ResetArgs, context: &Context, ui: &mut Ui) -> Res
         return Ok(Exit::Done);
     }
     let mut view = View::quiet(ui.clone());
-    let engine = |events: Events| async move { shop_devstack::reset(&stack, &spec, &events).await };
-    let databases =
-        super::watch(engine, &Stop::default(), |event| view.show(event)).await?.map_err(failure::of)?;
+    let signals = Signals::listen(false)?;
+    let stop = signals.stop.clone();
+    let engine = |events: Events| async move { shop_devstack::reset(&stack, &spec, &events, &stop).await };
+    let ended = super::watch(engine, &signals.stop, |event| view.show(event)).await?;
+    let databases = match signals.outcome(ended)? {
+        Ok(databases) => databases,
+        Err(exit) => {
+            ui.status("interrupted: what was dropped until then is gone; run it again for the rest");
+            return Ok(exit);
+        }
+    };
     let text = match databases.as_slice() {
         [] => format!("there was no database of this stack; {GONE}"),
         names => format!("dropped {}; {GONE}", names.join(", ")),

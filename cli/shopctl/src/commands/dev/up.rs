@@ -1,20 +1,17 @@
 //! `shopctl dev up`: starts the stack and stays with it, or leaves that to a process in the background.
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 use shop_devstack::events::Events;
-use shop_devstack::{Extra, Patience, Ports, ServiceSpec, Stop, Trouble, UpOptions};
-use tokio::signal::unix::{SignalKind, signal};
+use shop_devstack::{Extra, Patience, Ports, ServiceSpec, UpOptions};
 
 use super::background;
-use super::failure;
 use super::server::ServerArgs;
+use super::signals::Signals;
 use super::view::View;
 use crate::context::Context;
-use crate::error::{CommandError, OrExit as _};
+use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::ui::Ui;
 
@@ -102,56 +99,27 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
     if args.detach && !in_background {
         return background::start(&stack, args.server.typed(&options.server), ui).await;
     }
-    let (stop, interrupted) = (Stop::default(), Arc::new(AtomicBool::new(false)));
-    listen(&stop, &interrupted, in_background)?;
+    let signals = Signals::listen(in_background)?;
     let engine = {
-        let (stack, stop) = (stack.clone(), stop.clone());
+        let (stack, stop) = (stack.clone(), signals.stop.clone());
         |events: Events| async move { shop_devstack::up(&stack, &options, &events, &stop).await }
     };
     if in_background {
         let mut log = background::Log::create(&stack)?;
-        let ended =
-            super::watch(engine, &stop, |event| event.map_or(Ok(()), |event| log.write(event))).await?;
-        return outcome(ended, &interrupted).inspect_err(|error| log.fail(error));
+        let write = |event: Option<_>| event.map_or(Ok(()), |event| log.write(event));
+        let ended = super::watch(engine, &signals.stop, write).await?;
+        return Ok(exit(signals.outcome(ended).inspect_err(|error| log.fail(error))?));
     }
     let mut view = View::new(ui.clone());
-    let ended = super::watch(engine, &stop, |event| view.show(event)).await?;
+    let ended = super::watch(engine, &signals.stop, |event| view.show(event)).await?;
     drop(view);
-    let exit = outcome(ended, &interrupted)?;
+    let exit = exit(signals.outcome(ended)?);
     ui.status(format!("{} is down; its data stays", stack.name()));
     Ok(exit)
 }
 
-fn outcome(ended: Result<(), Trouble>, interrupted: &AtomicBool) -> Result<Exit, CommandError> {
-    match ended {
-        // That the user ended it is how it ends; no error.
-        Err(Trouble::Interrupted) if interrupted.load(Ordering::Relaxed) => Ok(Exit::Interrupted),
-        Err(Trouble::Interrupted) => Ok(Exit::Terminated),
-        Err(trouble) => Err(failure::of(trouble)),
-        Ok(()) => Ok(Exit::Done),
-    }
-}
-
-/// The first signal ends all in order, the second kills. Losing the terminal ends a stack that has one.
-fn listen(stop: &Stop, interrupted: &Arc<AtomicBool>, in_background: bool) -> Result<(), CommandError> {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    for kind in kinds {
-        let mut signals = signal(kind).or_exit(Exit::Unexpected, "signals cannot be listened to")?;
-        let (stop, interrupted) = (stop.clone(), Arc::clone(interrupted));
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if kind == SignalKind::hangup() && in_background {
-                    continue;
-                }
-                interrupted.fetch_or(kind == SignalKind::interrupt(), Ordering::Relaxed);
-                if stop.gently.is_cancelled() {
-                    stop.now.cancel();
-                }
-                stop.gently.cancel();
-            }
-        });
-    }
-    Ok(())
+fn exit(ended: Result<(), Exit>) -> Exit {
+    ended.err().unwrap_or(Exit::Done)
 }
 
 /// How this was called, for whoever finds the stack in use.
