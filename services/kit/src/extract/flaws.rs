@@ -1,4 +1,4 @@
-//! Every bad field of a body, not only the first that serde stumbles over.
+//! Every bad field of a body or of parameters, not only the first that serde stumbles over.
 //!
 //! Serde stops at the first. So the bad value is replaced by one of another type, or taken out, and the body is read
 //! again until it is read to its end or nothing helps. Only refused bodies pay for this, and only small ones.
@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shop_api::{FieldError, Validate, Violations};
+use url::form_urlencoded;
 
 use super::field_error;
 use super::objects::Objects;
+use super::params::read_pairs;
 
 /// Larger bodies are told their first flaw only.
 const MAX_BYTES: usize = 16 * 1024;
@@ -46,6 +48,49 @@ pub(super) fn all<T: DeserializeOwned + Validate>(bytes: &[u8], first: FieldErro
     }
     flaws
 }
+
+/// The same for the parameters of a query or a form.
+pub(super) fn of_pairs<T: DeserializeOwned + Validate>(
+    encoded: &[u8],
+    mark: char,
+    first: FieldError,
+) -> Vec<FieldError> {
+    let mut flaws = vec![first];
+    if encoded.len() > MAX_BYTES {
+        return flaws;
+    }
+    let mut pairs: Vec<(String, String)> = form_urlencoded::parse(encoded).into_owned().collect();
+    let mut tries: HashMap<String, usize> = HashMap::new();
+    for _ in 0..MAX_ROUNDS {
+        let again = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+        let (flaw, text) = match read_pairs::<T>(again.as_bytes(), mark) {
+            Ok(value) => {
+                add_violations(&mut flaws, &value);
+                break;
+            }
+            Err(flaw) => flaw,
+        };
+        let name = flaw.pointer.trim_start_matches(mark).to_owned();
+        let tried = tries.entry(name.clone()).or_default();
+        *tried += 1;
+        let value = match flaw.code.as_str() {
+            "unknown_field" => None,
+            "unknown_value" => variant(&text).and_then(|value| value.as_str().map(str::to_owned)),
+            _ => TEXTS.get(*tried - 1).map(ToString::to_string),
+        };
+        if value.is_none() && *tried > TEXTS.len() + 1 {
+            break;
+        }
+        pairs.retain(|(given, _)| *given != name);
+        pairs.extend(value.map(|value| (name, value)));
+        add(&mut flaws, flaw);
+    }
+    flaws
+}
+
+/// What a parameter may be instead of what was sent: one of each format that is common.
+const TEXTS: [&str; 6] =
+    ["0", "true", "00000000-0000-0000-0000-000000000000", "2000-01-01T00:00:00Z", "2000-01-01", "EUR"];
 
 /// Rules of what could be read; not those of values that stand in for bad ones.
 fn add_violations<T: Validate>(flaws: &mut Vec<FieldError>, value: &T) {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shop_api::{Code, FieldError, Validate, Violations};
 
-use super::{field_error, invalid, validated};
+use super::{field_error, flaws, invalid, validated};
 use crate::{ApiError, body};
 
 /// Parameters of the path: `Path(id): Path<UserId>`, or a tuple or struct of several.
@@ -108,13 +108,21 @@ fn parse<T: DeserializeOwned + Validate>(
     mark: char,
 ) -> Result<T, ApiError> {
     check_text(encoded, what)?;
+    match read_pairs(encoded, mark) {
+        Ok(value) => validated(value),
+        Err((first, _)) => Err(invalid(flaws::of_pairs::<T>(encoded, mark, first))),
+    }
+}
+
+/// The parameters, or the first flaw of them with serde's own words.
+pub(super) fn read_pairs<T: DeserializeOwned>(encoded: &[u8], mark: char) -> Result<T, (FieldError, String)> {
     let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(encoded));
-    let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
-        let error = field_error(error.path(), &error.inner().to_string());
-        let pointer = format!("{mark}{}", error.pointer.trim_start_matches('/'));
-        invalid(vec![FieldError { pointer, ..error }])
-    })?;
-    validated(value)
+    serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let text = error.inner().to_string();
+        let flaw = field_error(error.path(), &text);
+        let pointer = format!("{mark}{}", flaw.pointer.trim_start_matches('/'));
+        (FieldError { pointer, ..flaw }, text)
+    })
 }
 
 /// The decoder would quietly put U+FFFD for what is not UTF-8: a search for it would find other things.
