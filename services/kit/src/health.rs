@@ -67,8 +67,12 @@ impl Health {
                 (status, TEXT, Body::from(self.says()))
             }
             (&Method::GET, "/metrics") => (StatusCode::OK, PROMETHEUS, Body::from(metrics::render(info))),
-            // The preStop hook runs beside the service; nobody else may take a replica out.
-            (&Method::POST, "/drain") if peer.ip().to_canonical().is_loopback() => {
+            // The preStop hook runs beside the service; nobody else may take a replica out, and no page that a browser
+            // beside it shows.
+            (&Method::POST, "/drain")
+                if peer.ip().to_canonical().is_loopback()
+                    && !request.headers().contains_key(header::ORIGIN) =>
+            {
                 self.drain();
                 (StatusCode::ACCEPTED, TEXT, Body::from(self.says()))
             }
@@ -83,3 +87,32 @@ impl Health {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: ServiceInfo = ServiceInfo { name: "test", version: "1.0.0", about: "" };
+
+    /// A browser says on whose behalf it sends; the preStop hook is none.
+    #[test]
+    fn no_page_of_the_web_takes_a_replica_out() {
+        let health = Health::default();
+        health.ready();
+        let beside = SocketAddr::from(([127, 0, 0, 1], 40000));
+        let drain = |peer: SocketAddr, origin: Option<&str>| {
+            let mut request = http::Request::post("/drain");
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            health.answer(&INFO, peer, &request.body(()).unwrap()).unwrap().status()
+        };
+        for origin in ["https://evil.example", "null", "http://127.0.0.1:9080"] {
+            assert_eq!(drain(beside, Some(origin)), StatusCode::NOT_FOUND, "{origin}");
+        }
+        assert_eq!(drain(SocketAddr::from(([10, 0, 0, 7], 40000)), None), StatusCode::NOT_FOUND);
+        assert!(health.is_ready());
+        assert_eq!(drain(beside, None), StatusCode::ACCEPTED);
+        assert!(health.is_draining());
+    }
+}
