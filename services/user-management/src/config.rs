@@ -11,7 +11,7 @@ use shop_kit::mail::MailConfig;
 use url::Url;
 
 use crate::hashing::Hasher;
-use crate::sealing::Sealer;
+use crate::sealing::KeyFile;
 use crate::state::Quotas;
 
 /// Settings of this service.
@@ -67,13 +67,10 @@ impl Config {
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
-    pub fn sealer(&self) -> Result<Sealer, BootError> {
+    pub fn totp_keys(&self) -> Result<KeyFile, BootError> {
         let path = required(self.totp_key_file.as_deref(), "TOTP_KEY_FILE", "openssl rand -base64 32")?;
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            BootError::usage(format_args!("TOTP_KEY_FILE {} cannot be read: {error}", path.display()))
-        })?;
-        Sealer::from_key_file(&text)
-            .map_err(|error| BootError::usage(format_args!("TOTP_KEY_FILE {}: {error}", path.display())))
+        KeyFile::open(path.to_owned())
+            .map_err(|error| BootError::usage(format_args!("TOTP_KEY_FILE {} {error}", path.display())))
     }
 
     /// The folder of the signing keys.

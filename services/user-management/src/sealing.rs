@@ -1,6 +1,9 @@
 //! AES-256-GCM for the few secrets that must be read back: second-factor seeds (under mounted keys) and, for ten
 //! seconds, the successor of a refresh token (under a key made from the token itself). Keys never leave here.
 
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
 use base64::Engine as _;
@@ -10,14 +13,60 @@ use zeroize::Zeroizing;
 use crate::domain::token::Token;
 
 /// Why a key file cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
     #[error(
         "holds no key: one line of base64 that decodes to 32 bytes is expected, as `openssl rand -base64 32` prints it"
     )]
     Empty,
-    #[error("line {0} is not base64 of 32 bytes: make one with `openssl rand -base64 32`")]
+    #[error("has a line {0} that is not base64 of 32 bytes: make one with `openssl rand -base64 32`")]
     Line(usize),
+}
+
+/// The sealer of a mounted key file. It follows the file: a key that is put above the old one counts without a restart.
+pub struct KeyFile {
+    path: PathBuf,
+    /// With the text that it was made from.
+    held: RwLock<(Zeroizing<String>, Arc<Sealer>)>,
+}
+
+impl KeyFile {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn open(path: PathBuf) -> Result<Self, KeyError> {
+        let text = Zeroizing::new(std::fs::read_to_string(&path)?);
+        let sealer = Arc::new(Sealer::from_key_file(&text)?);
+        Ok(Self { path, held: RwLock::new((text, sealer)) })
+    }
+
+    /// The keys that the file holds now. Where it cannot be used any more, those that it held before.
+    pub fn sealer(&self) -> Arc<Sealer> {
+        // Seeds are sealed and opened seldom, each time beside a hash of a password: reading a line costs nothing there.
+        match self.read_again() {
+            Ok(sealer) => sealer,
+            Err(error) => {
+                tracing::error!(%error, file = %self.path.display(), "the keys of second factors are not read anew");
+                Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner).1)
+            }
+        }
+    }
+
+    fn read_again(&self) -> Result<Arc<Sealer>, KeyError> {
+        let text = Zeroizing::new(std::fs::read_to_string(&self.path)?);
+        if let (held, sealer) = &*self.held.read().unwrap_or_else(PoisonError::into_inner)
+            && held.as_str() == text.as_str()
+        {
+            return Ok(Arc::clone(sealer));
+        }
+        let sealer = Arc::new(Sealer::from_key_file(&text)?);
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = (text, Arc::clone(&sealer));
+        tracing::info!(file = %self.path.display(), "the keys of second factors have changed");
+        Ok(sealer)
+    }
 }
 
 /// Seals under its first key and opens under any: a new key is put above the old one until all is sealed anew.
@@ -112,8 +161,26 @@ mod tests {
 
     #[test]
     fn a_bad_key_file_names_its_line() {
-        assert_eq!(Sealer::from_key_file("\n \n").err(), Some(KeyError::Empty));
-        assert_eq!(Sealer::from_key_file(&format!("{}\nshort", key(1))).err(), Some(KeyError::Line(2)));
+        assert!(matches!(Sealer::from_key_file("\n \n"), Err(KeyError::Empty)));
+        assert!(matches!(Sealer::from_key_file(&format!("{}\nshort", key(1))), Err(KeyError::Line(2))));
+    }
+
+    #[test]
+    fn a_key_file_is_followed_and_a_broken_one_is_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let put = |text: String| std::fs::write(file.path(), text).unwrap();
+        put(key(1));
+        let keys = KeyFile::open(file.path().to_owned()).unwrap();
+        let old = keys.sealer().seal(b"ada", b"seed");
+        put(format!("{}\n{}\n", key(2), key(1)));
+        let new = keys.sealer().seal(b"ada", b"seed");
+        assert!(keys.sealer().open(b"ada", &old).is_some());
+        for broken in ["", "short"] {
+            put(broken.to_owned());
+            assert!(keys.sealer().open(b"ada", &new).is_some(), "the keys of before stay: {broken:?}");
+        }
+        put(key(2));
+        assert!(keys.sealer().open(b"ada", &old).is_none() && keys.sealer().open(b"ada", &new).is_some());
     }
 
     #[test]

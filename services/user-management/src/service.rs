@@ -48,7 +48,7 @@ impl Service for UserManagement {
         let keys = SigningKeys::open(config.keys_dir()?).map_err(BootError::usage)?;
         let mailer = Arc::new(config.mail.mailer(kit.config.protected).map_err(BootError::usage)?);
         let state =
-            AppState::new(kit, config.hasher()?, Arc::clone(&keys), config.sealer()?, config.quotas());
+            AppState::new(kit, config.hasher()?, Arc::clone(&keys), config.totp_keys()?, config.quotas());
 
         let audit_retention = config.audit_retention();
         let letters = Arc::new(Letters::new(config.public_base_url));

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use crate::hashing::Hasher;
 use crate::keys::SigningKeys;
-use crate::sealing::Sealer;
+use crate::sealing::KeyFile;
 
 pub use shop_kit::token::ACCESS_TOKEN_LIFE;
 
@@ -25,7 +25,7 @@ pub struct Shared {
     pub limiter: Limiter,
     pub hasher: Hasher,
     pub keys: Arc<SigningKeys>,
-    pub sealer: Sealer,
+    pub totp_keys: KeyFile,
     pub issuer: String,
     pub audience: String,
     pub quotas: Quotas,
@@ -54,14 +54,20 @@ impl FromRef<AppState> for PgPool {
 impl AppState {
     /// From what kit has ready and what the configuration named.
     #[must_use]
-    pub fn new(kit: &Kit, hasher: Hasher, keys: Arc<SigningKeys>, sealer: Sealer, quotas: Quotas) -> Self {
+    pub fn new(
+        kit: &Kit,
+        hasher: Hasher,
+        keys: Arc<SigningKeys>,
+        totp_keys: KeyFile,
+        quotas: Quotas,
+    ) -> Self {
         Self(Arc::new(Shared {
             pool: kit.db.pool.clone(),
             hot: kit.db.hot.clone(),
             limiter: kit.limiter.clone(),
             hasher,
             keys,
-            sealer,
+            totp_keys,
             issuer: kit.config.tokens.issuer.clone(),
             audience: kit.config.tokens.audience.clone(),
             quotas,

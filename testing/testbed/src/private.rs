@@ -1,7 +1,7 @@
 //! A PostgreSQL for one test that does what would disturb the others: kills it, stops it, starts it again.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -43,6 +43,11 @@ impl PrivatePostgres {
     /// The server, also while it is down.
     pub fn server(&self) -> Server {
         parts::server_of(&self.running)
+    }
+
+    /// What it writes.
+    pub fn log(&self) -> PathBuf {
+        self.running.log()
     }
 
     /// Kills it without warning; returns when it is gone.

@@ -96,7 +96,8 @@ pub struct UserDetail {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "chargeback under investigation" }))]
 pub struct DisableUser {
-    /// Kept in the audit log and shown to administrators.
+    /// Shown to administrators, and kept in the audit log when the account is closed: no place for what identifies a
+    /// person.
     #[schema(
         min_length = 1,
         max_length = 500,

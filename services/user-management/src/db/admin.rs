@@ -65,10 +65,10 @@ fn like_prefix(text: &str) -> String {
     pattern
 }
 
-/// One user with what only administrators see.
-pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<UserDetail>> {
+/// One user with what only administrators see, and the version of the account's row.
+pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<(UserDetail, i64)>> {
     let row = sqlx::query!(
-        r#"SELECT u.id, COALESCE(u.email, '') AS "email!", u.email_verified_at IS NOT NULL AS "email_verified!", u.status,
+        r#"SELECT u.id, u.version, COALESCE(u.email, '') AS "email!", u.email_verified_at IS NOT NULL AS "email_verified!", u.status,
                   u.disabled_reason, u.roles, u.display_name, u.phone, u.locale, u.created_at, u.updated_at,
                   EXISTS (SELECT FROM totp t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL) AS "two_factor!",
                   (SELECT count(*) FROM sessions s
@@ -78,48 +78,55 @@ pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<U
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| UserDetail {
-        id: row.id.into(),
-        email: row.email,
-        email_verified: row.email_verified,
-        status: known_status(&row.status),
-        disabled_reason: row.disabled_reason,
-        roles: known_roles(row.roles.iter().map(String::as_str)),
-        display_name: row.display_name,
-        phone: row.phone,
-        locale: row.locale,
-        two_factor: row.two_factor,
-        live_sessions: row.live_sessions,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
+    Ok(row.map(|row| {
+        let detail = UserDetail {
+            id: row.id.into(),
+            email: row.email,
+            email_verified: row.email_verified,
+            status: known_status(&row.status),
+            disabled_reason: row.disabled_reason,
+            roles: known_roles(row.roles.iter().map(String::as_str)),
+            display_name: row.display_name,
+            phone: row.phone,
+            locale: row.locale,
+            two_factor: row.two_factor,
+            live_sessions: row.live_sessions,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        };
+        (detail, row.version)
     }))
 }
 
 /// A user's status and roles, locked until the end of the transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locked {
+    pub version: i64,
     pub status: UserStatus,
     pub roles: Vec<AccountRole>,
-    /// True when nobody else is an active administrator.
+    /// True when nobody else is an administrator who can sign in.
     pub is_last_admin: bool,
 }
 
-/// Locks `user` for a change of status or roles. When it is an active administrator, every active administrator is
-/// locked first, in one order, so that two of them cannot retire each other at the same moment.
+/// Locks `user` for a change of status or roles. When it is an administrator who can sign in (active, the address
+/// proved), every one of those is locked first, in one order, so that two of them cannot retire each other at the same
+/// moment.
 pub async fn lock(tx: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Locked>> {
     let id = user.uuid();
     let admins = sqlx::query_scalar!(
-        "SELECT id FROM users WHERE 'admin' = ANY (roles) AND status = 'active'
-         AND EXISTS (SELECT FROM users me WHERE me.id = $1 AND 'admin' = ANY (me.roles) AND me.status = 'active')
+        "SELECT id FROM users WHERE 'admin' = ANY (roles) AND status = 'active' AND email_verified_at IS NOT NULL
+         AND EXISTS (SELECT FROM users me WHERE me.id = $1 AND 'admin' = ANY (me.roles) AND me.status = 'active'
+                     AND me.email_verified_at IS NOT NULL)
          ORDER BY id FOR NO KEY UPDATE OF users",
         id
     )
     .fetch_all(&mut *tx)
     .await?;
-    let row = sqlx::query!("SELECT status, roles FROM users WHERE id = $1 FOR NO KEY UPDATE", id)
+    let row = sqlx::query!("SELECT version, status, roles FROM users WHERE id = $1 FOR NO KEY UPDATE", id)
         .fetch_optional(&mut *tx)
         .await?;
     Ok(row.map(|row| Locked {
+        version: row.version,
         status: known_status(&row.status),
         roles: known_roles(row.roles.iter().map(String::as_str)),
         is_last_admin: admins == [id],

@@ -137,17 +137,23 @@ async fn uncount(db: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
 
 /// Forgives this place its failures and remembers it. The account's failures elsewhere stay counted.
 pub async fn succeeded(tx: &mut PgConnection, reserved: &Reserved, user: UserId) -> sqlx::Result<()> {
-    let attempt = &reserved.attempt;
+    proved(tx, reserved.attempt.place, user).await?;
+    uncount(tx, &reserved.attempt).await
+}
+
+/// Remembers a place from which the account's mailbox was proved to be its owner's, and forgives it its failures: a
+/// stranger who spends the account's budget does not keep the owner out.
+pub async fn proved(tx: &mut PgConnection, place: SecretHash, user: UserId) -> sqlx::Result<()> {
     sqlx::query!(
         "WITH forgiven AS (DELETE FROM login_backoff WHERE key = $1)
          INSERT INTO known_places (key, user_id) VALUES ($1, $2)
          ON CONFLICT (key) DO UPDATE SET last_seen_at = now()",
-        attempt.place.as_bytes(),
+        place.as_bytes(),
         user.uuid()
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    uncount(tx, attempt).await
+    Ok(())
 }
 
 /// Throws away what no decision needs any more, at most a thousand of each: failures before `older_than`, and

@@ -28,11 +28,28 @@ pub struct Family {
     pub alive: bool,
 }
 
-/// The session of a token, alive or over; `None` when it is none of ours.
-pub async fn session_of(db: impl PgExecutor<'_>, presented: SecretHash) -> sqlx::Result<Option<SessionId>> {
-    let id =
-        sqlx::query_scalar!("SELECT session_id FROM refresh_tokens WHERE hash = $1", presented.as_bytes());
-    Ok(id.fetch_optional(db).await?.map(SessionId::from))
+/// What a presented token is, before anything is held.
+pub struct Presented {
+    /// Alive or over.
+    pub session: SessionId,
+    /// It was used up, it is too late to ask for its successor again, and its session lives: which has to end.
+    pub is_stolen: bool,
+}
+
+/// Looks a token up; `None` when it is none of ours.
+pub async fn look_up(db: impl PgExecutor<'_>, presented: SecretHash) -> sqlx::Result<Option<Presented>> {
+    let row = sqlx::query!(
+        r#"SELECT r.session_id, s.revoked_at IS NULL AND s.expires_at > now() AND r.used_at IS NOT NULL
+                  AND NOT (r.used_at > clock_timestamp() - make_interval(secs => $2) AND n.used_at IS NULL) AS "is_stolen!"
+           FROM refresh_tokens r JOIN sessions s ON s.id = r.session_id
+           LEFT JOIN refresh_tokens n ON n.hash = r.next_hash
+           WHERE r.hash = $1"#,
+        presented.as_bytes(),
+        GRACE_SECONDS
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Presented { session: row.session_id.into(), is_stolen: row.is_stolen }))
 }
 
 /// Holds the account and then the session of a token; `None` when it is none of ours. Closing an account takes the same

@@ -212,6 +212,19 @@ pub async fn revoke_all(
     Ok(ended.into_iter().map(SessionId::from).collect())
 }
 
+/// Takes what is known of the person's device out of sessions that ended by themselves, as [`revoke`] does of the
+/// others; at most a thousand at a time.
+pub async fn forget_devices(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "UPDATE sessions SET user_agent = '', address = '' WHERE id IN
+             (SELECT id FROM sessions WHERE expires_at <= now() AND (user_agent <> '' OR address <> '')
+              LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Throws away sessions that ended before `older_than`, and their refresh tokens with them; at most a thousand at
 /// a time, so that no statement is long. What somebody holds just now is left to the next time: whoever closes an account
 /// takes the same rows in another order.

@@ -168,8 +168,8 @@ pub async fn verify(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
 /// Moves an account to the address its owner proved; false when the address belongs to somebody else. A registration
 /// of that address which nobody ever verified gives way.
 ///
-/// One account moves at a time: two that take each other's address at the same moment would each wait for the other's
-/// row. It is rare and short, so the order of all costs nobody anything.
+/// One account moves at a time, so that the second of two that move to one address finds it taken. It is rare and short:
+/// the order of all costs nobody anything.
 pub async fn change_email(tx: &mut PgConnection, user: UserId, email: &str) -> sqlx::Result<bool> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('change_email'))").execute(&mut *tx).await?;
     sqlx::query!(
@@ -182,7 +182,7 @@ pub async fn change_email(tx: &mut PgConnection, user: UserId, email: &str) -> s
     let done = sqlx::query!(
         "UPDATE users SET email = $2, pending_email = NULL, email_verified_at = now(), updated_at = now(),
                 version = version + 1
-         WHERE id = $1 AND status = 'active'",
+         WHERE id = $1 AND status = 'active' AND NOT EXISTS (SELECT FROM users WHERE email = $2 AND id <> $1)",
         user.uuid(),
         email
     )
@@ -190,6 +190,8 @@ pub async fn change_email(tx: &mut PgConnection, user: UserId, email: &str) -> s
     .await;
     match done {
         Ok(done) => Ok(done.rows_affected() == 1),
+        // Somebody registered it at this very moment. Asked for first, all the same: PostgreSQL writes a violation into its
+        // log, with the address.
         Err(error) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => Ok(false),
         Err(error) => Err(error),
     }

@@ -4,6 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use shop_api::ids::SessionId;
+
 use super::token::SecretHash;
 
 /// Failures that cost nothing: people mistype.
@@ -26,6 +28,12 @@ pub fn network(address: IpAddr) -> IpAddr {
 #[must_use]
 pub fn place_key(email: &str, address: IpAddr) -> SecretHash {
     SecretHash::of(format!("place\0{email}\0{}", network(address)).as_bytes())
+}
+
+/// One session of an account, from wherever: whoever is signed in guesses there, and nobody else can.
+#[must_use]
+pub fn session_key(session: SessionId) -> SecretHash {
+    SecretHash::of(format!("session\0{session}").as_bytes())
 }
 
 /// One account, from wherever.

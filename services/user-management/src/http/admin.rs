@@ -13,6 +13,7 @@ use shop_api::users::AccountRole;
 use shop_api::users::admin::{DisableUser, SetRoles, UserDetail, UserQuery, UserSummary};
 use shop_api::users::profile::UserStatus;
 use shop_api::{Code, Page, PageQuery};
+use shop_kit::etag::{ETag, IfMatch};
 use shop_kit::page::{Keyset, Window};
 use shop_kit::{Access, ApiError, ApiRouter, Caller, Json, Path, Query};
 use sqlx::PgConnection;
@@ -34,6 +35,9 @@ pub(super) fn router() -> ApiRouter<AppState> {
         .route(Access::Need(UsersRoles), routes!(set_roles))
         .route(Access::Need(UsersDisable), routes!(end_sessions))
 }
+
+/// An account with its tag.
+type Detail = (ETag, Json<UserDetail>);
 
 /// Users are listed in the order in which they registered.
 #[derive(Serialize, Deserialize)]
@@ -69,12 +73,12 @@ async fn search(
 
 /// Read an account
 #[utoipa::path(get, path = "/users/{id}", operation_id = "read_user", tag = "administration", params(("id" = UserId, Path)),
-    responses((status = 200, body = UserDetail), (status = 404)))]
+    responses((status = 200, body = UserDetail, headers(("ETag" = String))), (status = 404)))]
 async fn read(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<UserId>,
-) -> Result<Json<UserDetail>, ApiError> {
+) -> Result<Detail, ApiError> {
     shown(state.pool.begin().await?, &caller, id).await
 }
 
@@ -91,7 +95,7 @@ async fn disable(
     caller: Caller,
     Path(id): Path<UserId>,
     Json(body): Json<DisableUser>,
-) -> Result<Json<UserDetail>, ApiError> {
+) -> Result<Detail, ApiError> {
     not_oneself(&caller, id)?;
     let mut tx = state.pool.begin().await?;
     let user = lock_open(&mut tx, id).await?;
@@ -118,7 +122,7 @@ async fn enable(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<UserId>,
-) -> Result<Json<UserDetail>, ApiError> {
+) -> Result<Detail, ApiError> {
     let mut tx = state.pool.begin().await?;
     let user = lock_open(&mut tx, id).await?;
     if user.status != UserStatus::Disabled {
@@ -132,22 +136,28 @@ async fn enable(
 
 /// Give an account exactly these roles
 ///
-/// They count at once, here; in the other services within five seconds. Nobody changes their own.
+/// They count at once, here; in the other services within five seconds. Nobody changes their own. The roles are those of
+/// an account as it was read: what another administrator changed since is not overwritten.
 #[utoipa::path(put, path = "/users/{id}/roles", operation_id = "set_user_roles", tag = "administration", request_body = SetRoles,
-    params(("id" = UserId, Path)),
+    params(
+        ("id" = UserId, Path),
+        ("If-Match" = String, Header, description = "The ETag of what you read", example = "\"v1\"",
+            pattern = r#"^([*]|"v[0-9]{1,19}")$"#)),
     responses(
-        (status = 200, body = UserDetail), (status = 404),
-        (status = 409, description = "It is closed, or the last administrator's")))]
+        (status = 200, body = UserDetail, headers(("ETag" = String))), (status = 404),
+        (status = 409, description = "It is closed, or the last administrator's"), (status = 412), (status = 428)))]
 async fn set_roles(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<UserId>,
+    seen: IfMatch,
     Json(body): Json<SetRoles>,
-) -> Result<Json<UserDetail>, ApiError> {
+) -> Result<Detail, ApiError> {
     not_oneself(&caller, id)?;
     let roles: Vec<AccountRole> = BTreeSet::from_iter(body.roles).into_iter().collect();
     let mut tx = state.pool.begin().await?;
     let user = lock_open(&mut tx, id).await?;
+    seen.check(ETag::of_version(user.version))?;
     if user.is_last_admin && !roles.contains(&AccountRole::Admin) {
         return Err(Code::LastAdmin.into());
     }
@@ -200,19 +210,16 @@ async fn shown(
     mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
     caller: &Caller,
     user: UserId,
-) -> Result<Json<UserDetail>, ApiError> {
-    let detail = admin::get(&mut *tx, user).await?.ok_or(Code::NotFound)?;
+) -> Result<Detail, ApiError> {
+    let (detail, version) = admin::get(&mut *tx, user).await?.ok_or(Code::NotFound)?;
     record(&mut tx, "user.read", caller.subject, user.uuid(), json!({})).await?;
     tx.commit().await?;
-    Ok(Json(detail))
+    Ok((ETag::of_version(version), Json(detail)))
 }
 
 /// Shows an account that was changed, of which the change tells.
-async fn answer(
-    mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
-    user: UserId,
-) -> Result<Json<UserDetail>, ApiError> {
-    let detail = admin::get(&mut *tx, user).await?.ok_or(Code::NotFound)?;
+async fn answer(mut tx: sqlx::Transaction<'_, sqlx::Postgres>, user: UserId) -> Result<Detail, ApiError> {
+    let (detail, version) = admin::get(&mut *tx, user).await?.ok_or(Code::NotFound)?;
     tx.commit().await?;
-    Ok(Json(detail))
+    Ok((ETag::of_version(version), Json(detail)))
 }

@@ -162,9 +162,10 @@ async fn refresh_tokens(
     Json(body): Json<Refresh>,
 ) -> Result<Response, ApiError> {
     let presented = Token::parse(&body.refresh_token).ok_or(Code::InvalidToken)?;
-    let family = refresh::session_of(&state.pool, presented.hash()).await?.ok_or(Code::InvalidToken)?;
-    if let Some(quota) = state.quotas.refresh {
-        state.limiter.require(&family.to_string(), quota).await?;
+    let found = refresh::look_up(&state.pool, presented.hash()).await?.ok_or(Code::InvalidToken)?;
+    // A thief who renews without pause spends the quota: the owner, who comes with a token that was used, must be heard.
+    if let Some(quota) = state.quotas.refresh.filter(|_| !found.is_stolen) {
+        state.limiter.require(&found.session.to_string(), quota).await?;
     }
     let successor = Token::generate();
     let sealer = Sealer::from_token(&presented);

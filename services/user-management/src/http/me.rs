@@ -67,16 +67,17 @@ async fn update(
 
 /// Close your account
 ///
-/// Everything about you is erased or anonymised, here and in the other services. There is no way back.
+/// Everything about you is erased or anonymised, here and in the other services. There is no way back. For as long as
+/// the audit log is kept, it goes on saying what was done to the account, without name and address; with the reason that
+/// an administrator wrote, if the account was ever disabled.
 #[utoipa::path(delete, path = "/users/me", operation_id = "close_account", tag = "profile", request_body = ConfirmPassword,
     responses((status = 204, description = "Closed"), (status = 409, description = "You are the last administrator")))]
 async fn close(
     State(state): State<AppState>,
     me: SignedIn,
-    from: ClientAddr,
     Json(confirmation): Json<ConfirmPassword>,
 ) -> Result<StatusCode, ApiError> {
-    let confirmed = confirm_password(&state, &me.user(), &from, &confirmation.password).await?;
+    let confirmed = confirm_password(&state, &me, &confirmation.password).await?;
     let mut tx = state.pool.begin().await?;
     // Before the account itself: administrators are locked in one order.
     let locked = admin::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
@@ -108,7 +109,7 @@ async fn change_email(
     // It mails to whatever address is given.
     limit(&state, from, state.quotas.mail).await?;
     let email = Email::parse(&change.email).map_err(|error| field("/email", "malformed", error))?;
-    let confirmed = confirm_password(&state, &me.user(), &from, &change.password).await?;
+    let confirmed = confirm_password(&state, &me, &change.password).await?;
     let mut tx = state.pool.begin().await?;
     confirmed.hold(&mut tx, &me).await?;
     profile::set_pending_email(&mut tx, me.user(), Some(&email)).await?;

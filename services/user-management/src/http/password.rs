@@ -17,11 +17,13 @@ use super::audit::record;
 use super::reauth::confirm_password;
 use super::register::{ask_for_mail, proved};
 use super::weak;
+use crate::db::backoff;
 use crate::db::profile;
 use crate::db::sessions::{self, Ended};
 use crate::db::tokens::{self, Purpose};
 use crate::db::users;
 use crate::domain::password::NewPassword;
+use crate::domain::throttle::place_key;
 use crate::domain::token::Token;
 use crate::events;
 use crate::signed_in::SignedIn;
@@ -52,6 +54,7 @@ async fn forgot(
     responses((status = 204, description = "Set: sign in with it")))]
 async fn reset(
     State(state): State<AppState>,
+    from: ClientAddr,
     Json(body): Json<ResetPassword>,
 ) -> Result<StatusCode, ApiError> {
     let token = Token::parse(&body.token).ok_or(Code::TokenUnusable)?.hash();
@@ -70,6 +73,7 @@ async fn reset(
         return Err(Code::TokenUnusable.into());
     }
     proved(&mut tx, taken.user).await?;
+    backoff::proved(&mut tx, place_key(&user.email, from.0), taken.user).await?;
     record(&mut tx, "password.reset", taken.user.uuid(), taken.user.uuid(), json!({})).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -83,10 +87,9 @@ async fn reset(
 async fn change_password(
     State(state): State<AppState>,
     me: SignedIn,
-    from: ClientAddr,
     Json(change): Json<ChangePassword>,
 ) -> Result<StatusCode, ApiError> {
-    let confirmed = confirm_password(&state, &me.user(), &from, &change.current_password).await?;
+    let confirmed = confirm_password(&state, &me, &change.current_password).await?;
     let password = NewPassword::check(&change.new_password, &me.account.email)
         .map_err(|reason| weak("/new_password", reason))?;
     let hash = state.hasher.hash(&password).await?;

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use super::audit::record;
 use crate::db::backoff::{self, Attempt, Reserved};
 use crate::db::users;
-use crate::domain::throttle::{ACCOUNT_BUDGET, LONGEST, account_key, network, place_key};
+use crate::domain::throttle::{ACCOUNT_BUDGET, LONGEST, account_key, network, place_key, session_key};
 use crate::hashing::Verdict;
 use crate::signed_in::SignedIn;
 use crate::state::AppState;
@@ -21,6 +21,11 @@ impl Attempt {
     /// An attempt on the account of this address, from where the request comes.
     pub(super) fn on(email: &str, from: ClientAddr) -> Self {
         Self { place: place_key(email, from.0), account: account_key(email) }
+    }
+
+    /// An attempt of somebody signed in, wherever they are.
+    pub(super) fn of(me: &SignedIn) -> Self {
+        Self { place: session_key(me.session), account: account_key(&me.account.email) }
     }
 }
 
@@ -40,17 +45,12 @@ pub(super) async fn admit(state: &AppState, attempt: Attempt) -> Result<Reserved
     backoff::reserve(&state.pool, attempt).await?.map_err(throttled)
 }
 
-/// The same for somebody signed in, whose account is known to exist: an unknown place waits for the account's budget
-/// without anything being compared.
-pub(super) async fn admit_signed_in(state: &AppState, attempt: Attempt) -> Result<Reserved, ApiError> {
-    let reserved = admit(state, attempt).await?;
-    match reserved.spent.filter(|_| !reserved.known) {
-        Some(wait) => {
-            backoff::give_back(&state.pool, &reserved).await?;
-            Err(throttled(wait))
-        }
-        None => Ok(reserved),
-    }
+/// The same for somebody signed in. Their session is a place of its own, which no stranger can guess from, and a known one:
+/// however the account's budget is spent, they are heard.
+pub(super) async fn admit_signed_in(state: &AppState, me: &SignedIn) -> Result<Reserved, ApiError> {
+    let mut reserved = admit(state, Attempt::of(me)).await?;
+    reserved.known = true;
+    Ok(reserved)
 }
 
 /// What an account may see of failures, as its header says it.
@@ -113,12 +113,11 @@ pub(super) async fn refused(state: &AppState, action: &'static str, user: UserId
 /// Asks a signed-in user for the password once more.
 pub(super) async fn confirm_password(
     state: &AppState,
-    user: &UserId,
-    from: &ClientAddr,
+    me: &SignedIn,
     password: &str,
 ) -> Result<Confirmed, ApiError> {
-    let user = users::credentials(&state.pool, *user).await?.ok_or(Code::SessionEnded)?;
-    let attempt = admit_signed_in(state, Attempt::on(&user.email, *from)).await?;
+    let user = users::credentials(&state.pool, me.user()).await?.ok_or(Code::SessionEnded)?;
+    let attempt = admit_signed_in(state, me).await?;
     let verdict = compare(state, &attempt, password, Some(&user.password_hash)).await?;
     if verdict == Verdict::Wrong {
         refused(state, "password.refused", user.id).await?;

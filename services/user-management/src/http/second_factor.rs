@@ -51,7 +51,7 @@ pub(super) async fn accept(
 
 /// The seed of a user. It opens for that user only.
 pub(super) fn unseal(state: &AppState, user: UserId, sealed: &[u8]) -> Result<Seed, ApiError> {
-    let plain = state.sealer.open(user.uuid().as_bytes(), sealed);
+    let plain = state.totp_keys.sealer().open(user.uuid().as_bytes(), sealed);
     plain.and_then(|bytes| Seed::from_bytes(&bytes)).ok_or_else(|| {
         ApiError::internal("a second-factor seed does not open: is its key still in TOTP_KEY_FILE?")
     })

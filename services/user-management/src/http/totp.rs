@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 use shop_api::users::auth::{ConfirmPassword, ConfirmWithCode, RecoveryCodes, TotpCode, TotpStarted};
 use shop_api::{Code, Permission};
-use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
+use shop_kit::{Access, ApiError, ApiRouter, Json, mail};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use utoipa_axum::routes;
 
@@ -14,7 +14,7 @@ use super::audit::record;
 use super::auth::secret;
 use super::reauth::{admit_signed_in, confirm_password, refused};
 use super::second_factor::{Proof, accept, unix_now, unseal};
-use crate::db::backoff::{self, Attempt, Reserved};
+use crate::db::backoff::{self, Reserved};
 use crate::db::{totp, users};
 use crate::domain::token::SecretHash;
 use crate::domain::totp::{RECOVERY_CODES, RecoveryCode, Seed};
@@ -40,12 +40,11 @@ pub(super) fn router() -> ApiRouter<AppState> {
 async fn begin(
     State(state): State<AppState>,
     me: SignedIn,
-    from: ClientAddr,
     Json(body): Json<ConfirmPassword>,
 ) -> Result<Response, ApiError> {
-    let confirmed = confirm_password(&state, &me.user(), &from, &body.password).await?;
+    let confirmed = confirm_password(&state, &me, &body.password).await?;
     let seed = Seed::generate();
-    let sealed = state.sealer.seal(me.user().uuid().as_bytes(), seed.as_bytes());
+    let sealed = state.totp_keys.sealer().seal(me.user().uuid().as_bytes(), seed.as_bytes());
     let mut tx = state.pool.begin().await?;
     confirmed.hold(&mut tx, &me).await?;
     if !totp::begin(&mut tx, me.user(), &sealed).await? {
@@ -72,14 +71,13 @@ async fn begin(
 async fn confirm(
     State(state): State<AppState>,
     me: SignedIn,
-    from: ClientAddr,
     Json(body): Json<TotpCode>,
 ) -> Result<Response, ApiError> {
     let factor = totp::get(&state.pool, me.user()).await?.ok_or(Code::NotFound)?;
     if factor.confirmed {
         return Err(Code::AlreadyExists.into());
     }
-    let attempt = admit_signed_in(&state, Attempt::on(&me.account.email, from)).await?;
+    let attempt = admit_signed_in(&state, &me).await?;
     let Some(step) = unseal(&state, me.user(), &factor.sealed_seed)?.step_of(&body.code, unix_now()) else {
         refused(&state, "totp.refused", me.user()).await?;
         return Err(ApiError::code(Code::InvalidCredentials)
@@ -109,10 +107,9 @@ async fn confirm(
 async fn remove(
     State(state): State<AppState>,
     me: SignedIn,
-    from: ClientAddr,
     Json(body): Json<ConfirmWithCode>,
 ) -> Result<StatusCode, ApiError> {
-    let (mut tx, attempt) = prove_both(&state, &me, from, &body).await?;
+    let (mut tx, attempt) = prove_both(&state, &me, &body).await?;
     totp::remove(&mut tx, me.user()).await?;
     users::touch(&mut tx, me.user()).await?;
     record(&mut tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
@@ -133,10 +130,9 @@ async fn remove(
 async fn renew_recovery_codes(
     State(state): State<AppState>,
     me: SignedIn,
-    from: ClientAddr,
     Json(body): Json<ConfirmWithCode>,
 ) -> Result<Response, ApiError> {
-    let (mut tx, attempt) = prove_both(&state, &me, from, &body).await?;
+    let (mut tx, attempt) = prove_both(&state, &me, &body).await?;
     let codes = new_recovery_codes(&mut tx, &me).await?;
     record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
     mail::enqueue(&mut *tx, "recovery_codes_renewed", me.user().uuid(), &json!({})).await?;
@@ -150,12 +146,11 @@ async fn renew_recovery_codes(
 async fn prove_both(
     state: &AppState,
     me: &SignedIn,
-    from: ClientAddr,
     body: &ConfirmWithCode,
 ) -> Result<(Transaction<'static, Postgres>, Reserved), ApiError> {
-    let confirmed = confirm_password(state, &me.user(), &from, &body.password).await?;
+    let confirmed = confirm_password(state, me, &body.password).await?;
     need_factor(&state.pool, me).await?;
-    let attempt = admit_signed_in(state, Attempt::on(&me.account.email, from)).await?;
+    let attempt = admit_signed_in(state, me).await?;
     let mut tx = state.pool.begin().await?;
     confirmed.hold(&mut tx, me).await?;
     if accept(&mut tx, state, me.user(), &Proof::guess(&body.code)).await? {

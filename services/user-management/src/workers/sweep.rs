@@ -1,5 +1,5 @@
 //! Throws away what is over: sessions and tokens past their end, old failures and entries of the audit log,
-//! registrations that nobody verified; and, more often, the sealed successors of refresh tokens.
+//! registrations that nobody verified, the devices of ended sessions; and, more often, the sealed successors of refresh tokens.
 //! It decides nothing: every check asks for the end itself, so that a late sweep changes no answer.
 
 use shop_kit::retention::in_batches;
@@ -31,7 +31,7 @@ pub async fn run(pool: PgPool, audit_retention: Duration) {
     }
 }
 
-/// One sweep as of `now`. How many rows went.
+/// One sweep as of `now`. How many rows went, or were stripped of what they knew of a device.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -42,6 +42,7 @@ pub async fn sweep(pool: &PgPool, now: OffsetDateTime, audit_retention: Duration
         in_batches(|| backoff::purge(pool, now - FAILURES)).await,
         in_batches(|| users::purge_unverified(pool, now - UNVERIFIED)).await,
         in_batches(|| sessions::purge(pool, now - SESSIONS)).await,
+        in_batches(|| sessions::forget_devices(pool)).await,
         in_batches(|| audit::purge(pool, now - audit_retention)).await,
     ];
     steps.into_iter().try_fold(0, |rows, step| Ok(rows + step?))

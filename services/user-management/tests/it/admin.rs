@@ -120,21 +120,45 @@ async fn a_new_role_counts_with_the_token_in_hand() {
     let at = format!("/users/{}/roles", ada.id);
     ada.client.get("/users").send().await.expect_problem(Code::Forbidden);
     let roles = json!({ "roles": ["support", "customer", "support"] });
-    let detail: UserDetail = admin.client.put(&at).json(&roles).send().await.expect(200).json();
+    let detail: UserDetail = admin.client.put(&at).if_match("*").json(&roles).send().await.expect(200).json();
     assert_eq!(detail.roles, [AccountRole::Customer, AccountRole::Support]);
     ada.client.get("/users").send().await.expect(200);
-    admin.client.put(&at).json(&json!({ "roles": ["customer"] })).send().await.expect(200);
+    admin.client.put(&at).if_match("*").json(&json!({ "roles": ["customer"] })).send().await.expect(200);
     ada.client.get("/users").send().await.expect_problem(Code::Forbidden);
     assert_eq!(world.events(ada.id).await, ["user.roles_changed"; 2]);
     for bad in [json!([]), json!(["service"]), json!(["admin", "admin", "admin", "admin"]), json!("admin")] {
         admin
             .client
             .put(&at)
+            .if_match("*")
             .json(&json!({ "roles": bad }))
             .send()
             .await
             .expect_problem(Code::ValidationFailed);
     }
+}
+
+/// Two administrators read the same account; the second does not take back what the first has given.
+#[tokio::test]
+async fn roles_are_set_on_what_was_read() {
+    let world = World::start().await;
+    let (one, two) = (world.person(Role::Admin).await, world.person(Role::Admin).await);
+    let ada = world.person(Role::Customer).await;
+    let (account, at) = (format!("/users/{}", ada.id), format!("/users/{}/roles", ada.id));
+    let read = async |admin: &Client| {
+        let answer = admin.get(&account).send().await.expect(200);
+        answer.header("etag").unwrap().to_owned()
+    };
+    let (seen_by_one, seen_by_two) = (read(&one.client).await, read(&two.client).await);
+    let support = json!({ "roles": ["customer", "support"] });
+    let set = one.client.put(&at).if_match(&seen_by_one).json(&support).send().await.expect(200);
+    let late = two.client.put(&at).if_match(&seen_by_two).json(&json!({ "roles": ["customer", "admin"] }));
+    late.send().await.expect_problem(Code::PreconditionFailed);
+    let blind = two.client.put(&at).json(&json!({ "roles": ["customer"] }));
+    blind.send().await.expect_problem(Code::PreconditionRequired);
+    assert_eq!(read(&two.client).await, set.header("etag").unwrap());
+    let detail: UserDetail = two.client.get(&account).send().await.expect(200).json();
+    assert_eq!(detail.roles, [AccountRole::Customer, AccountRole::Support]);
 }
 
 #[tokio::test]
@@ -144,7 +168,8 @@ async fn nobody_promotes_or_disables_themselves() {
     world.person(Role::Admin).await;
     for roles in [json!(["customer"]), json!(["admin", "customer", "support"])] {
         let at = format!("/users/{}/roles", admin.id);
-        admin.client.put(&at).json(&json!({ "roles": roles })).send().await.expect_problem(Code::Forbidden);
+        let promoted = admin.client.put(&at).if_match("*").json(&json!({ "roles": roles }));
+        promoted.send().await.expect_problem(Code::Forbidden);
     }
     let at = format!("/users/{}/disable", admin.id);
     admin.client.post(&at).json(&json!({ "reason": "tired" })).send().await.expect_problem(Code::Forbidden);
@@ -173,7 +198,13 @@ async fn administrators_who_retire_each_other_leave_one() {
             let answer = if actor.id == target.id {
                 actor.client.delete("/users/me").json(&json!({ "password": PASSWORD })).send().await
             } else if round % 2 == 0 {
-                actor.client.put(&at("roles")).json(&json!({ "roles": ["customer"] })).send().await
+                actor
+                    .client
+                    .put(&at("roles"))
+                    .if_match("*")
+                    .json(&json!({ "roles": ["customer"] }))
+                    .send()
+                    .await
             } else {
                 actor.client.post(&at("disable")).json(&json!({ "reason": "a coup" })).send().await
             };
@@ -218,6 +249,7 @@ async fn a_closed_account_stays_closed() {
     admin
         .client
         .put(&at("roles"))
+        .if_match("*")
         .json(&json!({ "roles": ["admin"] }))
         .send()
         .await

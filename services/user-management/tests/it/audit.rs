@@ -57,7 +57,8 @@ async fn whoever_looks_at_people_is_written_down() {
     admin.client.get(&format!("/audit?user={}", ada.id)).send().await.expect(200);
     // What changes nothing shows the account nevertheless.
     admin.client.post(&format!("{at}/enable")).send().await.expect(200);
-    admin.client.put(&format!("{at}/roles")).json(&json!({ "roles": ["customer"] })).send().await.expect(200);
+    let same = json!({ "roles": ["customer"] });
+    admin.client.put(&format!("{at}/roles")).if_match("*").json(&same).send().await.expect(200);
     let why = json!({ "reason": "a test" });
     for _ in 0..2 {
         admin.client.post(&format!("{at}/disable")).json(&why).send().await.expect(200);

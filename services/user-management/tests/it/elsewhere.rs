@@ -198,7 +198,7 @@ async fn a_token_with_roles_of_before_is_refused_elsewhere_and_a_new_one_is_good
     let replica = elsewhere.serve().await;
     replica.lets_in(&ada).await;
     let roles = serde_json::json!({ "roles": ["customer", "support"] });
-    admin.client.put(&format!("/users/{}/roles", ada.id)).json(&roles).send().await.expect(200);
+    admin.client.put(&format!("/users/{}/roles", ada.id)).if_match("*").json(&roles).send().await.expect(200);
     replica.comes_to_refuse(&ada, Code::InvalidToken).await;
     let fresh = || world.sign(ada.id, Some(ada.session), Roles::NONE.with(Role::Support));
     until("a new token is good", async || replica.answers(&fresh()).await.is_none()).await;

@@ -1,11 +1,14 @@
 //! No password, token, code or e-mail address in anything the service writes, however much it is told to write.
 
 use serde_json::{Value, json};
-use shop_api::Role;
 use shop_api::users::auth::{RecoveryCodes, ServiceToken, Tokens, TotpStarted};
+use shop_api::{Code, Role};
+use shop_kit::boot::Service as _;
+use shop_test::{PrivatePostgres, TestDb};
+use user_management::service::UserManagement;
 
 use crate::visitor::SECRET;
-use crate::world::World;
+use crate::world::{PASSWORD, World};
 
 const ADA: &str = "sentinel.mailbox@shop.example";
 const NEW: &str = "another sentinel beneath lamps";
@@ -25,6 +28,30 @@ async fn no_secret_is_in_any_line_of_the_log() {
         let line = log.lines().find(|line| line.to_lowercase().contains(&secret.to_lowercase()));
         assert_eq!(line, None, "holds {secret:?}");
     }
+}
+
+/// PostgreSQL writes a violation of a rule into its log, with the values that broke it.
+#[tokio::test]
+async fn no_address_is_in_any_line_of_the_databases_log() {
+    let postgres = PrivatePostgres::start().await.unwrap();
+    let db = TestDb::on(postgres.server(), UserManagement::schema()).await;
+    let world = World::on(db, |program| program).await;
+    signing(&world).await;
+    services(&world).await;
+    mistakes(&world).await;
+    // Somebody moves to an address that has been verified by another meanwhile.
+    let taken = format!("late.{ADA}");
+    let mover = world.person(Role::Customer).await;
+    let moving = json!({ "email": taken, "password": PASSWORD });
+    mover.client.post("/users/me/email").json(&moving).send().await.expect(202);
+    let move_it = world.mailed_token(&taken, "Verify your new e-mail address").await;
+    world.sign_up(&taken).await;
+    world.verify(&move_it).await.expect_problem(Code::AlreadyExists);
+    world.letters_are_out().await;
+    let log = std::fs::read_to_string(postgres.log()).unwrap();
+    assert!(log.contains("database system is ready"), "{log}");
+    let line = log.lines().find(|line| line.contains("sentinel") || line.contains("shop.example"));
+    assert_eq!(line, None);
 }
 
 /// Through every flow of a person; all secrets that were met on the way.

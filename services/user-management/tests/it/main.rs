@@ -10,6 +10,7 @@ mod draining;
 mod elsewhere;
 mod enumeration;
 mod forgotten;
+mod guessing;
 mod hostile;
 mod leaks;
 mod openapi;

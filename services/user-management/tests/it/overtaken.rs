@@ -302,10 +302,9 @@ fn roles(tokens: &Value) -> Value {
     serde_json::from_slice::<Value>(&payload).unwrap()["roles"].take()
 }
 
-/// Each has moved its own row already, and asks the index for the address of the other: without an order of the moves
-/// both would wait for ever.
+/// The second finds the address taken, instead of running into the rule that it is somebody's.
 #[tokio::test]
-async fn two_accounts_that_take_each_others_address_are_both_told() {
+async fn of_two_accounts_that_move_to_one_address_one_gets_it() {
     let world = World::start().await;
     let (ada, eve) = (world.person(Role::Customer).await, world.person(Role::Customer).await);
     // An index that is written before that of the addresses holds a row between the two.
@@ -316,9 +315,9 @@ async fn two_accounts_that_take_each_others_address_are_both_told() {
                 ALTER TABLE users ADD CONSTRAINT users_email_key UNIQUE (email)";
     sqlx::raw_sql(held).execute(world.db.pool()).await.unwrap();
     let (mut tx, mut links) = (world.db.pool().begin().await.unwrap(), Vec::new());
-    for (who, to) in [(&ada, &eve), (&eve, &ada)] {
+    for who in [&ada, &eve] {
         let link = Token::generate();
-        let to = Some(to.email.as_str());
+        let to = Some("free@shop.example");
         tokens::put(&mut tx, who.id.into(), Purpose::EmailChange, link.hash(), to).await.unwrap();
         links.push(link);
     }
@@ -333,6 +332,7 @@ async fn two_accounts_that_take_each_others_address_are_both_told() {
             shop_test::until("both wait", || async { world.count(both_wait).await == 2 }).await;
             tx.commit().await.unwrap();
         });
-    one.expect_problem(Code::AlreadyExists);
-    other.expect_problem(Code::AlreadyExists);
+    let (moved, told) = if one.status.is_success() { (one, other) } else { (other, one) };
+    moved.expect(204);
+    told.expect_problem(Code::AlreadyExists);
 }

@@ -155,6 +155,25 @@ async fn a_session_has_a_quota_of_renewals() {
     world.refresh(&other.refresh_token).await.expect(200);
 }
 
+/// A thief who renews without pause would otherwise hide behind the quota that they spend.
+#[tokio::test]
+async fn a_used_token_ends_its_session_though_the_quota_is_spent() {
+    let world = World::with(|service| service.env("REFRESH_LIMIT", "3/600")).await;
+    world.sign_up(ADA).await;
+    let of_owner = world.login(ADA).await;
+    let mut of_thief = of_owner.clone();
+    for _ in 0..3 {
+        of_thief = world.refresh(&of_thief.refresh_token).await.expect(200).json();
+    }
+    world.refresh(&of_thief.refresh_token).await.expect_problem(Code::TooManyRequests);
+    world.refresh(&of_owner.refresh_token).await.expect_problem(Code::InvalidToken);
+    assert!(!world.opens(&of_thief).await, "the thief is still in");
+    assert_eq!(
+        world.count("SELECT count(*) FROM audit_log WHERE action = 'session.refresh_reused'").await,
+        1
+    );
+}
+
 #[tokio::test]
 async fn a_disabled_account_and_a_made_up_token_get_nothing() {
     let (world, tokens) = signed_in().await;

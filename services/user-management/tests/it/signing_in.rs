@@ -258,16 +258,3 @@ async fn a_hash_under_older_parameters_is_renewed_at_sign_in() {
     assert!(now.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{now}");
     world.login(ADA).await;
 }
-
-#[tokio::test]
-async fn asking_for_the_password_again_is_throttled_too() {
-    let world = World::start().await;
-    let ada = world.person(shop_api::Role::Customer).await;
-    for _ in 0..5 {
-        let wrong = json!({ "password": "the wrong one entirely" });
-        ada.client.post("/users/me/totp").json(&wrong).send().await.expect_problem(Code::InvalidCredentials);
-    }
-    let right = json!({ "password": PASSWORD });
-    ada.client.post("/users/me/totp").json(&right).send().await.expect_problem(Code::TooManyRequests);
-    assert_eq!(world.try_login(&ada.email, PASSWORD).await.status.as_u16(), 429);
-}

@@ -43,6 +43,21 @@ async fn only_what_is_over_goes() {
     assert_eq!(count().await, 1, "only the verified account is left");
 }
 
+/// Of a session that was ended nothing of the device is kept; one that nobody used any more is no other.
+#[tokio::test]
+async fn a_session_that_ended_by_itself_forgets_the_device() {
+    let world = World::start().await;
+    world.sign_up("ada@shop.example").await;
+    world.login("ada@shop.example").await;
+    let devices = "SELECT count(*) FROM sessions WHERE user_agent <> '' OR address <> ''";
+    sweep(world.db.pool(), OffsetDateTime::now_utc(), KEPT).await.unwrap();
+    assert_eq!(world.count(devices).await, 1, "it lives");
+    world.age("UPDATE sessions SET expires_at = now() - interval '1 second'").await;
+    sweep(world.db.pool(), OffsetDateTime::now_utc(), KEPT).await.unwrap();
+    assert_eq!(world.count(devices).await, 0);
+    assert_eq!(world.count("SELECT count(*) FROM sessions").await, 1, "its end is still told");
+}
+
 /// A registration that comes again begins its seven days anew.
 #[tokio::test]
 async fn a_registration_asked_for_again_is_not_thrown_away() {
