@@ -25,6 +25,7 @@ fn address() -> serde_json::Value {
 struct Counts {
     done: AtomicUsize,
     refused: AtomicUsize,
+    last_refused: std::sync::Mutex<Option<Instant>>,
 }
 
 /// Waits until the callers have seen so many more of these.
@@ -55,6 +56,7 @@ async fn keep_calling(
             wrong.lock().unwrap().push(format!("{} {}", answer.status, answer.text()));
         } else {
             seen.refused.fetch_add(1, Ordering::Relaxed);
+            *seen.last_refused.lock().unwrap() = Some(Instant::now());
         }
         // The pace of the load, and no wait for anything: a client that was told to come back does not hammer.
         sleep(Duration::from_millis(20)).await;
@@ -103,8 +105,13 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
             })
             .await;
             assert!(back.elapsed() < AGAIN, "round {round}: itself again only after {:?}", back.elapsed());
+            // Not for one caller only, and for good: until long after that everybody is answered.
+            until("its time to be itself again is over", || async { back.elapsed() > AGAIN }).await;
+            more("the load runs on", &seen.done, 200).await;
+            let last = seen.last_refused.lock().unwrap().unwrap();
+            let late = last.saturating_duration_since(back);
+            assert!(late < AGAIN, "round {round}: somebody was refused {late:?} after its return");
         }
-        more("the load runs on", &seen.done, 100).await;
         stop.store(true, Ordering::Relaxed);
     };
     let (done, ()) = tokio::join!(load, outage);
