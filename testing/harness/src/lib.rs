@@ -18,7 +18,7 @@ pub use self::client::{Answer, Client, Request};
 pub use self::database::TestDb;
 pub use self::issuer::{Admin, As, Customer, HasRole, Issuer, Service, Support, Token};
 pub use self::process::{Ended, ServiceProcess, ServiceProgram};
-pub use self::tool::tool;
+pub use self::tool::{cache, tool};
 pub use self::until::{until, until_some};
 
 /// How long a test waits for what should be there at once: long enough for a machine that is busy with other tests.

@@ -14,7 +14,8 @@ pub fn tool(name: &str) -> PathBuf {
     })
 }
 
-fn cache() -> Option<PathBuf> {
+/// Where the gate keeps what it has fetched or built: `$SHOP_CACHE`, else `~/.cache/shop-testbed`.
+pub fn cache() -> Option<PathBuf> {
     let default = || var_os("HOME").map(|home| Path::new(&home).join(".cache/shop-testbed"));
     var_os("SHOP_CACHE").map(PathBuf::from).or_else(default)
 }

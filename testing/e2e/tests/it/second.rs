@@ -16,12 +16,12 @@ struct World {
 }
 
 /// Where this build's programs are.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join(name)
 }
 
-fn build() {
+pub(crate) fn build() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args([
@@ -39,7 +39,7 @@ fn build() {
     );
 }
 
-async fn does(program: &ServiceProgram, arguments: &[&str]) -> String {
+pub(crate) async fn does(program: &ServiceProgram, arguments: &[&str]) -> String {
     let ended = program.run(arguments).await;
     assert!(ended.status.success(), "{arguments:?}: {}", ended.output);
     ended.output
@@ -51,7 +51,7 @@ impl World {
         let files = tempfile::tempdir().unwrap();
         std::fs::write(files.path().join("totp"), "c2V2ZW4gbGFtcHMgb3ZlciB0aGUgaGFyYm91ciBrZXk=").unwrap();
         let databases = [TestDb::empty().await, TestDb::empty().await];
-        let users = users(files.path(), &databases[0]);
+        let users = users(program("user-management"), files.path(), &databases[0]);
         does(&users, &["keys", "init", "--dir", &path(files.path(), "keys")]).await;
         does(&users, &["migrate"]).await;
         does(&users, &["seed"]).await;
@@ -77,12 +77,13 @@ impl World {
     }
 }
 
-fn path(folder: &Path, name: &str) -> String {
+pub(crate) fn path(folder: &Path, name: &str) -> String {
     folder.join(name).display().to_string()
 }
 
-fn users(files: &Path, db: &TestDb) -> ServiceProgram {
-    ServiceProgram::new(program("user-management"))
+/// user-management in one of its builds.
+pub(crate) fn users(program: PathBuf, files: &Path, db: &TestDb) -> ServiceProgram {
+    ServiceProgram::new(program)
         .on(db)
         .env("SIGNING_KEYS_DIR", path(files, "keys"))
         .env("TOTP_KEY_FILE", path(files, "totp"))
