@@ -78,6 +78,8 @@ async fn start_apiserver(cluster: &Cluster, etcd: u16) -> Result<()> {
         "--allow-privileged=true".to_owned(),
         format!("--kubelet-client-certificate={}", pki.file("front.crt")),
         format!("--kubelet-client-key={}", pki.file("front.key")),
+        // The node's name is known to the cluster alone.
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
         // Requests to aggregated API servers, that of the metrics first.
         format!("--requestheader-client-ca-file={}", pki.file("ca.crt")),
         "--requestheader-allowed-names=front-proxy".to_owned(),

@@ -73,15 +73,36 @@ fn workload(space: &Space) {
     }));
 }
 
-#[tokio::test]
-async fn a_pod_of_our_own_image_is_run() {
-    if !shop_testbed::tier::full_only("Kubernetes: a pod is run") {
-        return;
-    }
+/// Debian's static busybox breaks down when its wget looks a name up, even that of an address; its nc does not.
+const ASK: &str = r"printf 'GET /hostname HTTP/1.0\r\n\r\n' | /busybox nc web 80";
+
+async fn space() -> Space {
     let bed = Bed::from_env().unwrap();
     shop_testbed::up(&Kubernetes, &bed).await.unwrap();
     Kubernetes::load(&bed, IMAGE, Path::new(BUSYBOX)).unwrap();
-    let space = Space::new(bed);
+    Space::new(bed)
+}
+
+#[tokio::test]
+async fn a_pod_is_found_by_the_name_of_its_service_and_scaled_with_its_load() {
+    if !shop_testbed::tier::full_only("Kubernetes: a pod behind a ClusterIP, by name, scaled by an HPA") {
+        return;
+    }
+    let space = space().await;
     workload(&space);
+    space.told(&["expose", "deployment", "web", "--port=80", "--target-port=8080"]);
     space.told(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    let sleeper = pod(&["/busybox", "sleep", "3600"]);
+    space.apply(
+        &json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "client" }, "spec": sleeper }),
+    );
+    space.told(&["wait", "--for=condition=Ready", "pod/client", "--timeout=60s"]);
+    let answer = space.told(&["exec", "client", "--", "/busybox", "sh", "-c", ASK]);
+    assert!(answer.contains("200 OK") && answer.contains("web-"), "{answer}");
+
+    space.told(&["autoscale", "deployment", "web", "--cpu=50%", "--min=1", "--max=3"]);
+    let restless = format!("while :; do {ASK}; done >/dev/null");
+    let load = pod(&["/busybox", "sh", "-c", &restless]);
+    space.apply(&json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "load" }, "spec": load }));
+    space.told(&["wait", "--for=jsonpath={.status.readyReplicas}=3", "deployment/web", "--timeout=180s"]);
 }
