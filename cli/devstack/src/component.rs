@@ -70,6 +70,11 @@ pub enum Error {
     /// Its data belongs to another version than the programs.
     #[error("the data in {} was made by PostgreSQL {made_by} and the programs here are {found}; install PostgreSQL {made_by} or remove the folder", .folder.display())]
     OtherVersion { folder: PathBuf, made_by: String, found: String },
+    /// Its data is there, and the password that opens it is not.
+    #[error(
+        "the password of the PostgreSQL in {} {what} ({}): bring that file back, or delete the whole folder with its data", .folder.display(), .file.display()
+    )]
+    Shut { folder: PathBuf, file: PathBuf, what: &'static str },
     /// It ended, or one of its tools did, with these last lines.
     #[error("{component}: {doing} failed{}", lines(.log))]
     Failed { component: &'static str, doing: String, log: String },

@@ -66,20 +66,28 @@ pub async fn down(stack: &Stack) -> Result<Down> {
 /// data there.
 ///
 /// # Errors
-/// Whatever keeps it from dropping all. [`Trouble::Interrupted`] when `stop` is wished: what was dropped until then is
-/// gone, and no server that was started for it runs on.
+/// Whatever keeps it from dropping all; no server of the stack runs on then. [`Trouble::Interrupted`] when `stop` is
+/// wished: what was dropped until then is gone.
 pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events, stop: &Stop) -> Result<Vec<String>> {
     asked.check()?;
     let _lock = stack.hold()?;
-    tokio::select! {
-        outcome = drop_all(stack, asked, events) => return outcome,
-        () = stop.gently.cancelled() => {}
+    let outcome = tokio::select! {
+        outcome = drop_all(stack, asked, events) => outcome,
+        () = stop.gently.cancelled() => Err(Trouble::Interrupted),
+    };
+    let Err(trouble) = outcome else { return outcome };
+    let ended = tokio::select! {
+        ended = orphans::end_servers(stack) => ended.map(drop),
+        () = stop.now.cancelled() => orphans::kill(stack).await,
+    };
+    match (trouble, ended) {
+        (trouble, Ok(())) => Err(trouble),
+        (Trouble::Interrupted, Err(left)) => Err(left),
+        (trouble, Err(left)) => {
+            events.warn(format!("not everything could be ended: {left}"));
+            Err(trouble)
+        }
     }
-    tokio::select! {
-        ended = orphans::end_servers(stack) => ended.map(drop)?,
-        () = stop.now.cancelled() => orphans::kill(stack).await?,
-    }
-    Err(Trouble::Interrupted)
 }
 
 async fn drop_all(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<Vec<String>> {

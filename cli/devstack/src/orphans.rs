@@ -10,7 +10,6 @@ use crate::docker;
 use crate::postgres::Postgres;
 use crate::process::{Proc, marked};
 use crate::record::Record;
-use crate::redis::Redis;
 use crate::server;
 use crate::stack::Stack;
 use crate::trouble::Result;
@@ -47,17 +46,15 @@ async fn end_all(find: impl Fn() -> Vec<Proc>, polite: Signal) -> Result<usize> 
 pub(crate) async fn end_servers(stack: &Stack) -> Result<usize> {
     let mut count = 0;
     for folder in [server::LOCAL, server::DOWNLOADED] {
-        if let Some(server) = Postgres::find(&stack.path(folder)).await? {
-            server.stop().await?;
+        // By its process: whether it can be entered is another matter.
+        if let Some(server) = Postgres::process(&stack.path(folder)) {
+            server.stop(Signal::INT, PATIENCE).await?;
             count += 1;
         }
         // One that was interrupted in its first moments has not written down yet that it runs.
         end_all(|| marked(&stack.path(folder)), Signal::INT).await?;
     }
-    if let Some(redis) = Redis::find(&stack.path("redis")).await? {
-        redis.stop().await?;
-        count += 1;
-    }
+    count += end_all(|| marked(&stack.path("redis")), Signal::TERM).await?;
     count += docker::end_all(stack).await?;
     Ok(count)
 }

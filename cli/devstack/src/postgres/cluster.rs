@@ -1,9 +1,11 @@
 //! A PostgreSQL data folder: made, described, and whose server may already be running. Starts no server.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::Binaries;
 use crate::component::{Account, Error, Result, tail};
@@ -78,7 +80,7 @@ impl Cluster {
     }
 
     /// Makes the data folder with a new random password for its superuser; every connection must give it.
-    pub(super) fn create(&self, binaries: &Binaries) -> Result<()> {
+    pub(super) async fn create(&self, binaries: &Binaries) -> Result<()> {
         let data = self.data();
         if data.exists() {
             // Left by a run that was killed while it made it: without the sign of completion it holds nothing of anybody.
@@ -91,30 +93,32 @@ impl Cluster {
             self.give(&dir)?;
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
         }
-        let handed_over = self.state.path().join("password-for-initdb");
-        write_private(&handed_over, password.as_bytes())?;
-        self.give(&handed_over)?;
-        let log = self.log();
-        let made = self.initdb(binaries, &handed_over, &log);
-        fs::remove_file(&handed_over)?;
-        made?;
+        let handed_over = HandedOver(self.state.path().join("password-for-initdb"));
+        write_private(&handed_over.0, password.as_bytes())?;
+        self.give(&handed_over.0)?;
+        self.initdb(binaries, &handed_over.0, &self.log()).await?;
+        drop(handed_over);
         write_private(&data.join("made"), b"")?;
         self.give(&data.join("made"))
     }
 
-    fn initdb(&self, binaries: &Binaries, password: &Path, log: &Path) -> Result<()> {
+    /// Runs it in a process group of its own: a Ctrl-C on the terminal reaches only the one who orders the stop, who
+    /// finds it by its mark when this future is dropped.
+    async fn initdb(&self, binaries: &Binaries, password: &Path, log: &Path) -> Result<()> {
         let file = fs::File::options().create(true).append(true).open(log)?;
-        let status = self
-            .command(&binaries.program("initdb"))
+        let mut command = self.command(&binaries.program("initdb"));
+        command
             .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
             .args(["--no-sync", "--no-instructions", "--pgdata"])
             .arg(self.data())
             .arg(format!("--pwfile={}", password.display()))
             .current_dir(self.state.path())
             .env(MARK, self.state.path())
+            .process_group(0)
+            .stdin(Stdio::null())
             .stdout(file.try_clone()?)
-            .stderr(file)
-            .status()?;
+            .stderr(file);
+        let status = tokio::process::Command::from(command).status().await?;
         if status.success() {
             return Ok(());
         }
@@ -125,14 +129,26 @@ impl Cluster {
         Ok(self.account.as_ref().map_or(Ok(()), |account| account.own(path))?)
     }
 
+    /// The superuser's password; an error where it is gone, since another one would open no data that is there.
+    pub(super) fn password(&self) -> Result<String> {
+        match fs::read_to_string(self.password_file()) {
+            Ok(text) => Ok(text.trim_end().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.shut("is gone")),
+            Err(error) => {
+                Err(io::Error::new(error.kind(), format!("{}: {error}", self.password_file().display()))
+                    .into())
+            }
+        }
+    }
+
+    /// Nobody can enter the data: what became of its password.
+    pub(super) fn shut(&self, what: &'static str) -> Error {
+        Error::Shut { file: self.password_file(), what, folder: self.state.path().to_owned() }
+    }
+
     /// The server that runs on this data folder now, started by whomever.
     pub(super) fn running(&self) -> Option<(Proc, u16)> {
-        let text = fs::read_to_string(self.pid_file()).ok()?;
-        let written = Postmaster::parse(&text)?;
-        let proc = Proc::of(written.pid)?;
-        let data = self.data();
-        let ours = proc.command_line().iter().any(|word| Path::new(word) == data);
-        ours.then_some((proc, written.port))
+        running_on(&self.data())
     }
 
     /// Takes the number of a killed server out of its lock files where the system still knows that number: it was given
@@ -172,6 +188,27 @@ impl Cluster {
 
     fn pid_file(&self) -> PathBuf {
         self.data().join("postmaster.pid")
+    }
+}
+
+/// The server that runs on the data folder `data` now.
+pub(super) fn running_on(data: &Path) -> Option<(Proc, u16)> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let written = Postmaster::parse(&text)?;
+    let proc = Proc::of(written.pid)?;
+    // The path as its command line has it, whatever links the caller came by.
+    let data = fs::canonicalize(data).ok()?;
+    let ours = proc.command_line().iter().any(|word| Path::new(word) == data);
+    ours.then_some((proc, written.port))
+}
+
+/// The file by which `initdb` learns the password. It goes whatever becomes of that.
+struct HandedOver(PathBuf);
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        // Readable by its owner alone, and written anew by the next one.
+        let _gone = fs::remove_file(&self.0);
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 pub use self::binaries::Binaries;
@@ -77,10 +78,13 @@ impl Postgres {
         let binaries =
             if made { Binaries::find_for(named, &cluster.data())? } else { Binaries::find(named)? };
         report.say(Step::Found { component: NAME, program: binaries.program("postgres") });
-        if !made {
+        if made {
+            // Before anything is started that nobody could enter.
+            cluster.password()?;
+        } else {
             end_orphans(&cluster).await?;
             report.say(Step::Creating { component: NAME, dir: cluster.data() });
-            cluster.create(&binaries)?;
+            cluster.create(&binaries).await?;
         }
         Self::launch(cluster, &binaries, spec, report).await
     }
@@ -91,6 +95,11 @@ impl Postgres {
             return Ok(None);
         }
         Self::adopt(&Cluster::open(dir)?, None).await
+    }
+
+    /// The process of the server that runs in `dir`, whether or not it answers and lets us in.
+    pub(crate) fn process(dir: &Path) -> Option<Proc> {
+        cluster::running_on(&dir.join("data")).map(|(proc, _)| proc)
     }
 
     async fn adopt(cluster: &Cluster, wanted: Option<u16>) -> Result<Option<Self>> {
@@ -109,7 +118,7 @@ impl Postgres {
     }
 
     fn handle(cluster: Cluster, proc: Proc, port: u16, adopted: bool) -> Result<Self> {
-        let password = crate::state::read_or_create(&cluster.password_file(), random_password)?.into();
+        let password = cluster.password()?.into();
         Ok(Self { proc, port, adopted, cluster, password })
     }
 
@@ -138,6 +147,8 @@ impl Postgres {
                     return Ok(started);
                 }
                 Err(error) if began.elapsed() > START_PATIENCE || !passing(&cluster, from, spec) => {
+                    // It may run on all the same, and is of no use to anybody.
+                    started.stop().await?;
                     return Err(error);
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -150,6 +161,9 @@ impl Postgres {
         loop {
             match self.connect("postgres").await {
                 Ok(_) => return Ok(()),
+                Err(Error::Database(error)) if error.code() == Some(&SqlState::INVALID_PASSWORD) => {
+                    return Err(self.cluster.shut("does not fit"));
+                }
                 Err(Error::Database(error)) if error.code().is_some_and(is_final) => return Err(error.into()),
                 Err(_) => {}
             }
@@ -252,9 +266,9 @@ async fn end_orphans(cluster: &Cluster) -> Result<()> {
     }
 }
 
-/// Answers that no waiting mends: a wrong password, a missing role or database.
-fn is_final(code: &tokio_postgres::error::SqlState) -> bool {
-    matches!(code.code(), "28P01" | "28000" | "3D000")
+/// Answers that no waiting mends: a missing role or database.
+fn is_final(code: &SqlState) -> bool {
+    matches!(code.code(), "28000" | "3D000")
 }
 
 /// Whether the start failed on something that passes: a killed server, or its children, that still end and hold its

@@ -1,9 +1,11 @@
 //! A supervisor that was killed: the next `up` adopts its database and ends the rest, `down` ends all.
 use rustix::process::Signal;
+use shop_devstack::events::Event;
 use shop_devstack::process::Proc;
-use shop_devstack::{Down, Trouble};
+use shop_devstack::{Down, ServerSpec, Stop, Trouble};
 
 use crate::bench::{Bench, eventually, get, service};
+use crate::data::nobody_listens;
 
 /// As after `kill -9`: the engine's task and its handles vanish, the processes stay, the lock is free.
 async fn up_and_killed(bench: &Bench) -> (Vec<Proc>, Proc) {
@@ -60,4 +62,55 @@ async fn a_number_that_now_belongs_to_somebody_else_is_left_alone() {
     let known = Proc::of(stranger.id()).expect("it was not touched: its start time is another");
     known.signal(Signal::KILL).unwrap();
     stranger.wait().unwrap();
+}
+
+/// It is ended by its process: whether anybody may enter it is another matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_password_is_lost_is_ended_and_keeps_its_data() {
+    let bench = Bench::new(&["tiny"]);
+    let options = || bench.options(vec![service("tiny", &[], true)]);
+    up_and_killed(&bench).await;
+    let file = bench.stack.path("postgres/password");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    for what in ["is gone", "does not fit"] {
+        let up = bench.up(options()).ended().await;
+        let server = ServerSpec::default();
+        let reset = shop_devstack::reset(&bench.stack, &server, &nobody_listens(), &Stop::default()).await;
+        for outcome in [up, reset.map(drop)] {
+            let said = outcome.unwrap_err().to_string();
+            let place = file.display().to_string();
+            for words in [what, &place, "bring that file back, or delete the whole folder"] {
+                assert!(said.contains(words), "{words} is missing: {said}");
+            }
+            assert_eq!(bench.living(), [], "{what}");
+        }
+        assert_eq!(file.exists(), what != "is gone", "no other one is made for data that is there");
+        std::fs::write(&file, "another").unwrap();
+    }
+    std::fs::write(&file, kept).unwrap();
+    up_and_killed(&bench).await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(shop_devstack::down(&bench.stack).await, Ok(Down::Orphans(left)) if left >= 2));
+    assert_eq!(bench.living(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_while_the_data_folder_is_made_is_no_failure() {
+    let bench = Bench::new(&["tiny"]);
+    let mut running = bench.up(bench.options(vec![service("tiny", &[], true)]));
+    running
+        .until(|event| matches!(event, Event::Step { step, .. } if step == "postgres").then_some(()))
+        .await;
+    let initdb = || shop_devstack::process::marked(&bench.stack.path("postgres"));
+    eventually("initdb runs", async || !initdb().is_empty()).await;
+    for proc in initdb() {
+        let number = rustix::process::Pid::from_raw(i32::try_from(proc.pid).unwrap());
+        // One that ended meanwhile has none.
+        let group = rustix::process::getpgid(number);
+        assert_ne!(group, Ok(rustix::process::getpgrp()), "a Ctrl-C would reach it before us");
+    }
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    assert_eq!(bench.living(), []);
+    assert!(!bench.stack.path("postgres/password-for-initdb").exists());
 }
