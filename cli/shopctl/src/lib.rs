@@ -8,6 +8,7 @@ mod commands;
 mod context;
 mod error;
 mod exit;
+mod interrupt;
 mod ui;
 
 use std::ffi::OsString;
@@ -60,7 +61,13 @@ fn start(args: Args, ui: &mut Ui) -> Result<Exit, CommandError> {
         .enable_all()
         .build()
         .map_err(|error| CommandError::new(Exit::Unexpected, "the runtime did not start").source(error))?;
-    let outcome = runtime.block_on(commands::dispatch(args.command, &context, ui));
+    let interrupt = ui.interrupt().clone();
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = commands::dispatch(args.command, &context, ui) => outcome,
+            exit = interrupt.wished() => Err(CommandError::quiet(exit)),
+        }
+    });
     // A blocking read (a terminal, a hung file system) must not hold the process back once the answer is known.
     runtime.shutdown_background();
     outcome

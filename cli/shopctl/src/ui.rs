@@ -19,6 +19,7 @@ pub(crate) use self::redact::Redactor;
 use crate::args::{Color, GlobalArgs, Output, json_asked_for};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 
 /// The version of every JSON document; a change that breaks a reader raises it.
 const SCHEMA: u32 = 1;
@@ -33,6 +34,7 @@ pub(crate) struct Ui {
     err: Paint,
     redactor: Redactor,
     progress: Progress,
+    interrupt: Interrupt,
 }
 
 impl Ui {
@@ -47,6 +49,7 @@ impl Ui {
             err,
             progress: Progress::new(global.progress, err, redactor.clone()),
             redactor,
+            interrupt: Interrupt::default(),
         }
     }
 
@@ -130,6 +133,11 @@ impl Ui {
     /// Registers secrets to be masked in everything said from now on.
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// Says when a question that is asked without showing the answer is interrupted, and all that follows it.
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     fn write_out(&self, text: &str) -> Result<(), CommandError> {

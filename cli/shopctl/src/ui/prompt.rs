@@ -1,6 +1,6 @@
 //! Questions to the person at the terminal. Off a terminal there is none: the error names the flag to give instead.
 use std::fs::File;
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -31,16 +31,37 @@ impl Ui {
         })
     }
 
-    /// Asks for a secret without showing it, and registers it for masking.
-    pub(crate) fn ask_secret(&self, question: &str, flag: &str) -> Result<String, CommandError> {
+    /// Asks for a secret without showing it, and registers it for masking. Ctrl-C and SIGTERM end the command by way
+    /// of [`Ui::interrupt`] from here on: the terminal shows again what is typed.
+    pub(crate) async fn ask_secret(&self, question: &str, flag: &str) -> Result<String, CommandError> {
         self.require_terminal(question, flag)?;
-        let question = format!("{} ", self.redactor.redact(question));
         let secret = self
-            .progress
-            .suspend(|| Hidden::begin().and_then(|_hidden| rpassword::prompt_password(question)))
+            .hidden_line(&format!("{} ", self.redactor.redact(question)))
+            .await
             .map_err(|error| CommandError::new(Exit::Interrupted, "no answer was given").source(error))?;
         self.redactor.register(&secret);
         Ok(secret)
+    }
+
+    async fn hidden_line(&self, question: &str) -> std::io::Result<String> {
+        self.interrupt.listen()?;
+        let mut hidden = Hidden::begin()?;
+        let mut terminal = &hidden.terminal;
+        self.progress.suspend(|| terminal.write_all(question.as_bytes()))?;
+        let terminal = hidden.terminal.try_clone()?;
+        // It blocks until the line is there; who is interrupted does not wait for it.
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(terminal).read_line(&mut line).map(|read| (read, line))
+        });
+        match line.await? {
+            Ok((0, _)) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok((_, line)) => {
+                hidden.answered = true;
+                Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn require_terminal(&self, question: &str, flag: &str) -> Result<(), CommandError> {
@@ -52,21 +73,24 @@ impl Ui {
     }
 }
 
-/// A terminal that shows nothing of what is typed, until this is dropped. It begins before the question is seen, which
-/// `rpassword` asks first: whoever is fast, or pastes, would show the beginning of the secret.
+/// A terminal that shows nothing of what is typed but the end of the line, until this is dropped. It begins before the
+/// question is seen: whoever is fast, or pastes, would show the beginning of the secret.
 struct Hidden {
     terminal: File,
     before: Termios,
+    /// Whether the line of the question has its end.
+    answered: bool,
 }
 
 impl Hidden {
     fn begin() -> std::io::Result<Self> {
-        let terminal = File::open("/dev/tty")?;
+        let terminal = File::options().read(true).write(true).open("/dev/tty")?;
         let before = tcgetattr(&terminal)?;
         let mut hidden = before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
+        hidden.local_modes.insert(LocalModes::ECHONL);
         tcsetattr(&terminal, OptionalActions::Now, &hidden)?;
-        Ok(Self { terminal, before })
+        Ok(Self { terminal, before, answered: false })
     }
 }
 
@@ -74,5 +98,8 @@ impl Drop for Hidden {
     fn drop(&mut self) {
         // A terminal that has gone away shows nothing either.
         let _gone = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+        if !self.answered {
+            let _gone = self.terminal.write_all(b"\n");
+        }
     }
 }

@@ -11,21 +11,21 @@ use crate::issuer::{CODE, EMAIL, Issuer, PASSWORD, RECOVERY};
 use crate::world::{FIXTURE, Ran, World, ran};
 
 /// A keyring of the developer's must not be touched: with no bus there is none.
-const NO_KEYRING: (&str, &str) = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+pub(crate) const NO_KEYRING: (&str, &str) = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
 
-struct Desk {
-    world: World,
-    issuer: Issuer,
+pub(crate) struct Desk {
+    pub(crate) world: World,
+    pub(crate) issuer: Issuer,
 }
 
 impl Desk {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let world = World::with(FIXTURE);
         fs::write(world.path("work/password"), format!("{PASSWORD}\n")).expect("written");
         Self { world, issuer: Issuer::open() }
     }
 
-    fn auth(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn auth(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.shopctl();
         command
             .env(NO_KEYRING.0, NO_KEYRING.1)
@@ -35,7 +35,7 @@ impl Desk {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let ran = ran(&mut self.auth(arguments));
         for secret in [PASSWORD, "access-1", "refresh-1", "access-2", "refresh-2"] {
             assert!(
@@ -46,18 +46,18 @@ impl Desk {
         ran
     }
 
-    fn login(&self) -> Ran {
+    pub(crate) fn login(&self) -> Ran {
         let ran = self.run(&["login", "--email", EMAIL, "--password-file", "password"]);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.world.path("home/.local/state/shopctl")
     }
 
     /// The file with the tokens, if there is one.
-    fn file(&self) -> Option<PathBuf> {
+    pub(crate) fn file(&self) -> Option<PathBuf> {
         let entries = fs::read_dir(self.folder()).ok()?;
         let mut files = entries.map(|entry| entry.expect("an entry").path());
         files.find(|path| path.extension().is_some_and(|extension| extension == "json"))
@@ -179,29 +179,6 @@ fn a_recovery_code_is_never_an_argument() {
     child.stdin.take().expect("a pipe").write_all(RECOVERY.as_bytes()).expect("read");
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-fn on_a_terminal_everything_is_asked() {
-    let desk = Desk::open();
-    desk.issuer.state().wants_code = true;
-    let program = assert_cmd::cargo::cargo_bin!("shopctl");
-    let line = format!("{} auth login --url {}", program.display(), desk.issuer.url());
-    let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
-    command.env("HOME", desk.world.path("home")).env("TERM", "xterm").env(NO_KEYRING.0, NO_KEYRING.1);
-    command.env("PATH", std::env::var_os("PATH").expect("a PATH")).current_dir(desk.world.path("work"));
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let mut keyboard = child.stdin.take().expect("a pipe");
-    keyboard.write_all(format!("{EMAIL}\n{PASSWORD}\n{CODE}\n").as_bytes()).expect("typed");
-    let output = child.wait_with_output().expect("it ends");
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{shown}");
-    for question in ["E-mail:", "Password:", "Code of the authenticator app"] {
-        assert!(shown.contains(question), "{shown}");
-    }
-    assert_eq!(desk.issuer.sessions(), 1);
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod issuer;
 mod keyring;
 mod output;
 mod redaction;
+mod typed;
 mod world;

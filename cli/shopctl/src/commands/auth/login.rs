@@ -57,7 +57,7 @@ pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Resu
     };
     let password = match args.password_file.as_deref() {
         Some(file) => secret_in(file, "password", context, ui)?,
-        None => ui.ask_secret("Password:", "--password-file")?,
+        None => ui.ask_secret("Password:", "--password-file").await?,
     };
     let form = Login { email, password, ..Login::default() };
     // A session that cannot be kept could be ended by nobody.
@@ -156,7 +156,7 @@ async fn sign_in(
         return Err(failure::of(&error, &place.environment));
     }
     let question = "Code of the authenticator app, or a recovery code:";
-    second_factor(&mut form, &ui.ask_secret(question, "--totp or --recovery-code-file")?);
+    second_factor(&mut form, &ui.ask_secret(question, "--totp or --recovery-code-file").await?);
     users.login(&form).await.map_err(|error| failure::of(&error, &place.environment))
 }
 
