@@ -326,3 +326,47 @@ fn a_place_that_is_none_says_what_to_do() {
         assert!(ran.stderr.contains(expected), "{arguments:?}: {}", ran.stderr);
     }
 }
+
+/// Without a stack there is no address, and what is kept was for one that nobody knows any more.
+#[test]
+fn signing_out_without_a_stack_forgets_every_address_of_the_environment() {
+    let desk = Desk::open();
+    desk.login();
+    let other = Issuer::open();
+    let login = ["login", "--email", EMAIL, "--password-file", "password"];
+    let mut command = desk.world.shopctl();
+    let command = command.env(NO_KEYRING.0, NO_KEYRING.1).arg("auth").args(login);
+    assert_eq!(ran(command.args(["--url", &other.url()])).code, 0);
+    let kept = desk.file().expect("a file").with_file_name("staging@https%3A%2F%2Fshop.example.json");
+    fs::write(&kept, "{}").expect("written");
+
+    let logout = || {
+        let mut command = desk.world.shopctl();
+        command.env(NO_KEYRING.0, NO_KEYRING.1).env("SHOP_DEV_STATE", desk.world.path("state"));
+        ran(command.args(["auth", "logout"]))
+    };
+    let out = logout();
+    assert_eq!(out.code, 9, "{out:?}");
+    for words in ["does not run here", "the tokens of 2 sessions are gone", "may live on at the service"] {
+        assert!(out.stderr.contains(words), "{words} is missing: {out:?}");
+    }
+    assert_eq!(desk.file(), Some(kept), "that of another environment alone");
+    let out = logout();
+    assert_eq!((out.code, out.stdout.as_str()), (0, "nobody was signed in to dev\n"));
+}
+
+#[test]
+fn signing_in_takes_away_what_is_kept_for_an_address_of_this_machine_that_is_gone() {
+    let desk = Desk::open();
+    fs::create_dir_all(desk.folder()).expect("made");
+    let file = |name: &str| desk.folder().join(name);
+    let gone = ["dev@http%3A%2F%2F127.0.0.1%3A1.json", "dev@http%3A%2F%2F127.0.0.1%3A1.lock"].map(file);
+    let stay = ["staging@http%3A%2F%2F127.0.0.1%3A1.json", "dev@https%3A%2F%2Fshop.example.json"].map(file);
+    for path in gone.iter().chain(&stay) {
+        fs::write(path, "{}").expect("written");
+    }
+    let login = desk.login();
+    assert!(login.stderr.contains("removed the tokens of http://127.0.0.1:1,"), "{login:?}");
+    assert!(gone.iter().all(|path| !path.exists()) && stay.iter().all(|path| path.exists()));
+    assert_eq!(desk.run(&["status"]).code, 0, "its own are kept");
+}

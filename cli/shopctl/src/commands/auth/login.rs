@@ -6,7 +6,7 @@ use shop_api::Code;
 use shop_api::users::auth::{Login, Tokens};
 use time::OffsetDateTime;
 
-use super::store::{Keeper, Kept};
+use super::store::{Keeper, Kept, Store};
 use super::{Place, PlaceArgs, failure, secret_of, shown};
 use crate::context::Context;
 use crate::error::{CommandError, OrExit as _};
@@ -68,6 +68,7 @@ pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Resu
     let lock = place.store.lock().await?;
     let keeper = place.store.save(&kept).await?;
     drop(lock);
+    forget_what_is_gone(&place, context, ui).await;
     let until = kept.session_until;
     let answer = Answer {
         environment: &place.environment,
@@ -84,6 +85,21 @@ pub(crate) async fn run(args: LoginArgs, context: &Context, ui: &mut Ui) -> Resu
     );
     ui.data(&answer, text)?;
     Ok(Exit::Done)
+}
+
+/// A stack of this machine has other addresses whenever it chooses free ports: what was kept for one that is gone would
+/// lie here for good.
+async fn forget_what_is_gone(place: &Place, context: &Context, ui: &mut Ui) {
+    let others = Store::all(context, &place.environment).unwrap_or_default();
+    for other in others.into_iter().filter(|other| !other.is_same(&place.store)) {
+        let gone = match other.address_here() {
+            Some(address) => tokio::net::TcpStream::connect(address).await.is_err(),
+            None => false,
+        };
+        if gone && matches!(other.forget_place().await, Ok(true)) {
+            ui.status(format!("removed the tokens of {}, where nothing answers any more", other.url()));
+        }
+    }
 }
 
 /// Nobody could end it any more once its tokens are replaced here.

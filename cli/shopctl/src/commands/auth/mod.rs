@@ -24,6 +24,7 @@ const TOKEN_FILE: &str = "SHOPCTL_TOKEN_FILE";
 /// Sign in to the platform's services, and out
 ///
 /// Tokens are kept in the system's keyring, or in a file that only you can read, one for each environment and address.
+/// A sign-in takes away those of the same environment whose address was of this machine and answers no more.
 /// SHOPCTL_TOKEN_FILE names a file with an access token that is used instead.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AuthArgs {
@@ -67,11 +68,23 @@ struct Place {
 
 impl Place {
     fn find(args: &PlaceArgs, context: &Context) -> Result<Self, CommandError> {
+        Self::find_running(args, context)?.ok_or_else(|| {
+            CommandError::new(Exit::Unreachable, NOT_RUNNING)
+                .hint("start it with `shopctl dev up`, or give --url")
+        })
+    }
+
+    /// `None` when the address is that of a stack of this machine which is not up.
+    fn find_running(args: &PlaceArgs, context: &Context) -> Result<Option<Self>, CommandError> {
         let url = match &args.url {
-            Some(url) => url.clone(),
+            Some(url) => Some(url.clone()),
             None => address(&args.env, context)?,
         };
-        let client = Client::new(&url, Anonymous).map_err(|error| failure::of(&error, &args.env))?;
+        url.map(|url| Self::at(&url, args, context)).transpose()
+    }
+
+    fn at(url: &str, args: &PlaceArgs, context: &Context) -> Result<Self, CommandError> {
+        let client = Client::new(url, Anonymous).map_err(|error| failure::of(&error, &args.env))?;
         let store = Store::open(context, &args.env, client.base_url().as_str())?;
         Ok(Self { environment: args.env.clone(), client, store })
     }
@@ -92,8 +105,12 @@ impl Place {
     }
 }
 
-/// Where the issuer of an environment answers: its host, or without a cluster the running stack's first replica.
-fn address(environment: &str, context: &Context) -> Result<String, CommandError> {
+/// Why there is no address.
+const NOT_RUNNING: &str = "user-management does not run here";
+
+/// Where the issuer of an environment answers: its host, or without a cluster the running stack's first replica, if
+/// it has one.
+fn address(environment: &str, context: &Context) -> Result<Option<String>, CommandError> {
     let resolved = context.environment(environment)?;
     let service =
         resolved.services.iter().find(|(name, _)| name.as_str() == ISSUER).map(|(_, service)| service);
@@ -107,16 +124,12 @@ fn address(environment: &str, context: &Context) -> Result<String, CommandError>
             let place = format!("[service.{ISSUER}.environment.{environment}]");
             CommandError::usage(message).hint(format!("give it one in shop.toml ({place}), or give --url"))
         })?;
-        return Ok(format!("https://{}", host.value));
+        return Ok(Some(format!("https://{}", host.value)));
     }
     let record =
         dev::stack(context)?.record().or_exit(Exit::Unexpected, "the stack's record cannot be read")?;
     let running = record.iter().flat_map(|record| &record.services).find(|service| service.name == ISSUER);
-    let replica = running.and_then(|service| service.replicas.first());
-    replica.map(|replica| replica.url.clone()).ok_or_else(|| {
-        CommandError::new(Exit::Unreachable, format!("{ISSUER} does not run here"))
-            .hint("start it with `shopctl dev up`, or give --url")
-    })
+    Ok(running.and_then(|service| service.replicas.first()).map(|replica| replica.url.clone()))
 }
 
 /// The text of a file without the newline at its end, registered for masking.

@@ -1,7 +1,9 @@
 //! Where tokens are kept between commands: the system's keyring, else a file that only its owner can read.
 //! Must not decide when a token is renewed.
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -63,24 +65,57 @@ pub(super) struct Store {
 pub(super) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Store {
-    /// `$XDG_STATE_HOME/shopctl`, else `~/.local/state/shopctl`.
+    /// Of one environment at one address.
     pub(super) fn open(context: &Context, environment: &str, url: &str) -> Result<Self, CommandError> {
-        let state = match (context.variable("XDG_STATE_HOME"), context.variable("HOME")) {
-            // The XDG rules: a relative path is to be ignored.
-            (Some(state), _) if Path::new(&state).is_absolute() => PathBuf::from(state),
-            (_, Some(home)) => Path::new(&home).join(".local/state"),
-            _ => {
-                let message = "neither XDG_STATE_HOME nor HOME is set, so there is no place for tokens";
-                return Err(CommandError::usage(message).hint("set HOME, or SHOPCTL_TOKEN_FILE"));
-            }
-        };
         let url: String =
             url::form_urlencoded::byte_serialize(url.trim_end_matches('/').as_bytes()).collect();
-        Ok(Self { folder: state.join("shopctl"), key: format!("{environment}@{url}") })
+        Ok(Self { folder: folder(context)?, key: format!("{environment}@{url}") })
+    }
+
+    /// Every place of an environment where somebody has ever signed in, which left a lock, or tokens in a file.
+    pub(super) fn all(context: &Context, environment: &str) -> Result<Vec<Self>, CommandError> {
+        let folder = folder(context)?;
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.or_exit(Exit::Unexpected, format!("{} cannot be read", folder.display()))?,
+        };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let of_it = format!("{environment}@");
+        let keys: BTreeSet<String> = names
+            .filter(|name| name.starts_with(&of_it))
+            .filter_map(|name| Some(name.strip_suffix(".lock").or(name.strip_suffix(".json"))?.to_owned()))
+            .collect();
+        Ok(keys.into_iter().map(|key| Self { folder: folder.clone(), key }).collect())
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
+    /// The address whose tokens it keeps.
+    pub(super) fn url(&self) -> String {
+        let url = self.key.split_once('@').map_or("", |(_, url)| url);
+        url::form_urlencoded::parse(url.as_bytes()).map(|(url, _)| url.into_owned()).collect()
+    }
+
+    /// Where it answers, if that is this machine.
+    pub(super) fn address_here(&self) -> Option<SocketAddr> {
+        let url = url::Url::parse(&self.url()).ok()?;
+        let address: IpAddr = match url.host()? {
+            url::Host::Ipv4(address) => address.into(),
+            url::Host::Ipv6(address) => address.into(),
+            url::Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+            url::Host::Domain(_) => return None,
+        };
+        address.is_loopback().then(|| url.port_or_known_default().map(|port| (address, port).into()))?
     }
 
     fn path(&self) -> PathBuf {
         self.folder.join(format!("{}.json", self.key))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.lock", self.key))
     }
 
     /// What is kept, and where.
@@ -111,19 +146,27 @@ impl Store {
         Ok(Keeper::File(self.path()))
     }
 
-    /// Removes it wherever it is.
-    pub(super) async fn forget(&self) -> Result<(), CommandError> {
-        remove(&self.path())?;
+    /// Removes it wherever it is, and answers whether it was there.
+    pub(super) async fn forget(&self) -> Result<bool, CommandError> {
+        let was_file = remove(&self.path())?;
         match self.keyring(|entry| entry.delete_credential()).await {
             Keyring::Closed(why) => Err(closed(&why)),
-            Keyring::Did(()) | Keyring::Nothing => Ok(()),
+            Keyring::Did(()) => Ok(true),
+            Keyring::Nothing => Ok(was_file),
         }
+    }
+
+    /// The same for a place that is no more: nobody renews anything there.
+    pub(super) async fn forget_place(&self) -> Result<bool, CommandError> {
+        let was_there = self.forget().await?;
+        remove(&self.lock_path())?;
+        Ok(was_there)
     }
 
     /// Waits for other commands that renew the same tokens.
     pub(super) async fn lock(&self) -> Result<Lock, CommandError> {
         self.make_folder()?;
-        let path = self.folder.join(format!("{}.lock", self.key));
+        let path = self.lock_path();
         let cannot = || format!("{} cannot be locked", path.display());
         let options = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).clone();
         let file = options.open(&path).or_exit(Exit::Unexpected, cannot())?;
@@ -163,6 +206,20 @@ impl Store {
             Ok(_) => Keyring::Nothing,
         }
     }
+}
+
+/// `$XDG_STATE_HOME/shopctl`, else `~/.local/state/shopctl`.
+fn folder(context: &Context) -> Result<PathBuf, CommandError> {
+    let state = match (context.variable("XDG_STATE_HOME"), context.variable("HOME")) {
+        // The XDG rules: a relative path is to be ignored.
+        (Some(state), _) if Path::new(&state).is_absolute() => PathBuf::from(state),
+        (_, Some(home)) => Path::new(&home).join(".local/state"),
+        _ => {
+            let message = "neither XDG_STATE_HOME nor HOME is set, so there is no place for tokens";
+            return Err(CommandError::usage(message).hint("set HOME, or SHOPCTL_TOKEN_FILE"));
+        }
+    };
+    Ok(state.join("shopctl"))
 }
 
 /// What became of a wish to the keyring.
@@ -218,13 +275,14 @@ fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
     fs::rename(&half, path)
 }
 
-fn remove(path: &Path) -> Result<(), CommandError> {
+/// Answers whether it was there.
+fn remove(path: &Path) -> Result<bool, CommandError> {
     remove_file(path).or_exit(Exit::Unexpected, format!("{} cannot be removed", path.display()))
 }
 
-fn remove_file(path: &Path) -> std::io::Result<()> {
+fn remove_file(path: &Path) -> std::io::Result<bool> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
     }
 }
