@@ -1,5 +1,5 @@
-//! Every module says at its top what it is for: a file, and a module written within one, opens with `//!`.
-//! Must not judge what it says.
+//! Every module says at its top what it is for: a file, and a module written within one, opens with `//!` and words.
+//! Must not judge what they say.
 use syn::visit::{self, Visit};
 
 use super::Finding;
@@ -14,7 +14,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
 fn findings(file: &RustFile) -> Vec<Finding> {
     let mut visitor = Modules { path: &file.path, found: Vec::new() };
     let first = file.text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    if !first.starts_with("//!") {
+    if !first.starts_with("//!") || !file.syntax.attrs.iter().any(says_something) {
         visitor.found.push(Finding::new("docs", &file.path, MESSAGE));
     }
     visitor.visit_file(&file.syntax);
@@ -28,15 +28,24 @@ struct Modules<'a> {
 
 impl<'ast> Visit<'ast> for Modules<'_> {
     fn visit_item_mod(&mut self, node: &'ast syn::ItemMod) {
-        let inner = |one: &syn::Attribute| {
-            matches!(one.style, syn::AttrStyle::Inner(_)) && one.path().is_ident("doc")
-        };
-        if node.content.is_some() && !is_tests(node) && !node.attrs.iter().any(inner) {
+        if node.content.is_some() && !is_tests(node) && !node.attrs.iter().any(says_something) {
             let line = node.ident.span().start().line;
             self.found.push(Finding::new("docs", format!("{}:{line}", self.path), MESSAGE));
         }
         visit::visit_item_mod(self, node);
     }
+}
+
+/// A line of a module's own document with a word in it.
+fn says_something(one: &syn::Attribute) -> bool {
+    let syn::Meta::NameValue(syn::MetaNameValue { path, value: syn::Expr::Lit(literal), .. }) = &one.meta
+    else {
+        return false;
+    };
+    let syn::Lit::Str(text) = &literal.lit else { return false };
+    matches!(one.style, syn::AttrStyle::Inner(_))
+        && path.is_ident("doc")
+        && text.value().contains(char::is_alphanumeric)
 }
 
 /// `#[cfg(test)] mod tests`, whose purpose everybody knows.
@@ -63,6 +72,10 @@ mod tests {
         assert_eq!(places("//! A.\n/// Outside.\nmod inner {\n}\n"), ["a.rs:3"]);
         assert_eq!(places("//! A.\nmod tests {}\n"), ["a.rs:2"]);
         assert_eq!(places("//! A.\nmod b {\n    //! B.\n    mod c {}\n}\n"), ["a.rs:4"]);
+        assert_eq!(places("//!\nuse std::fmt;\n"), ["a.rs"], "it says nothing");
+        assert_eq!(places("//! --\n//!  \nuse std::fmt;\n"), ["a.rs"]);
+        assert!(places("//!\n//! For a.\nuse std::fmt;\n").is_empty());
+        assert_eq!(places("//! A.\nmod b {\n    //!\n}\n"), ["a.rs:2"]);
         assert!(places("//! A.\nmod other;\n#[cfg(test)]\nmod tests {}\n").is_empty());
     }
 }

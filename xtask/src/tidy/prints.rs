@@ -39,6 +39,11 @@ impl Prints<'_> {
 }
 
 impl<'ast> Visit<'ast> for Prints<'_> {
+    /// Under another name it would be called unseen.
+    fn visit_use_rename(&mut self, node: &'ast syn::UseRename) {
+        self.judge(&node.ident);
+    }
+
     fn visit_macro(&mut self, node: &'ast syn::Macro) {
         if let Some(segment) = node.path.segments.last() {
             self.judge(&segment.ident);
@@ -77,6 +82,17 @@ mod tests {
         let rules = "//! A.\nmacro_rules! say {\n    () => { eprintln!(\"x\") };\n}\n";
         assert_eq!(places("cli/x/src/a.rs", rules), ["cli/x/src/a.rs:3"]);
         assert!(places("cli/x/src/a.rs", "//! A.\nfn f() { g(vec![println != 1]); }\n").is_empty());
+    }
+
+    #[test]
+    fn a_print_under_another_name_is_found() {
+        let renamed = "//! A.\nuse std::println as say;\nfn f() { say!(\"x\"); }\n";
+        assert_eq!(places("cli/x/src/a.rs", renamed), ["cli/x/src/a.rs:2"]);
+        for name in MACROS {
+            let within = format!("//! A.\nfn f() {{\n    use std::{{fmt, {name} as say}};\n}}\n");
+            assert_eq!(places("cli/x/src/a.rs", &within), ["cli/x/src/a.rs:3"], "{name}");
+        }
+        assert!(places("cli/x/src/a.rs", "//! A.\nuse std::fmt as println;\n").is_empty());
     }
 
     #[test]
