@@ -1,6 +1,9 @@
 //! The platform on one machine, as processes: finds, starts, adopts and stops what the services need. Prints nothing;
 //! what happens goes through the channels its callers give.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("shop-devstack needs Linux: it knows a process by pidfd and /proc");
+
 mod address;
 mod backoff;
 mod board;

@@ -102,8 +102,8 @@ impl Trouble {
             Self::PortTaken { .. } => "end that process, or let free ports be chosen with --ports auto".into(),
             Self::NoSuchService { .. } => "give --replicas one of these names, as in --replicas name=2".into(),
             Self::NoPostgres { .. } => {
-                "install it (`apt-get install postgresql`, `brew install postgresql`), start Docker, or name a \
-                 server with --database-url postgres://user@host/postgres"
+                "install it (`apt-get install postgresql`), start Docker, or name a server with --database-url \
+                 postgres://user@host/postgres"
                     .into()
             }
             Self::Refused { .. } => {
