@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use tokio_postgres::Client;
 
+use crate::component::innermost;
 use crate::marker::Marker;
 use crate::postgres::{quoted, random_password};
+use crate::record::Source;
 use crate::server::Server;
 use crate::stack::Stack;
 use crate::state::read_or_create;
@@ -71,28 +73,61 @@ pub(crate) async fn note_seeded(server: &Server, stack: &Stack, name: &str) -> R
     Ok(server.connect("").await?.batch_execute(&mark("database", stack, name, true)).await?)
 }
 
-/// Drops every database and role that dev made for this stack, and answers the databases' names.
+/// Drops every database and role that dev made for this stack, and answers the databases' names. Drops nothing where
+/// one of the roles is needed by a database that stays.
 pub(crate) async fn drop_all(server: &Server, stack: &Stack) -> Result<Vec<String>> {
     let client = server.connect("").await?;
-    let ours =
-        |comment: Option<String>| matches!(Marker::read(comment.as_deref(), stack.id()), Marker::Ours { .. });
-    let mut dropped = Vec::new();
     let query = "select datname, shobj_description(oid, 'pg_database') from pg_database order by datname";
-    for row in client.query(query, &[]).await? {
-        let name: String = row.get(0);
-        if ours(row.get(1)) {
-            client.batch_execute(&format!("drop database {} with (force)", quoted(&name))).await?;
-            dropped.push(name);
-        }
-    }
+    let databases = ours(&client, stack, query).await?;
     let query = "select rolname, shobj_description(oid, 'pg_authid') from pg_roles order by rolname";
-    for row in client.query(query, &[]).await? {
-        let name: String = row.get(0);
-        if ours(row.get(1)) {
-            client.batch_execute(&format!("drop role {}", quoted(&name))).await?;
+    let roles = ours(&client, stack, query).await?;
+    let record = server.record();
+    // Nobody else starts it, so nobody could mend it there.
+    let own = matches!(record.source, Source::Local | Source::Download);
+    let folder = record.password_file.as_deref().and_then(Path::parent).filter(|_| own);
+    let needed = |role: &str, by: String| Trouble::RoleNeeded {
+        role: role.into(),
+        address: record.address.clone(),
+        by,
+        folder: folder.map(Path::to_owned),
+    };
+    for row in client.query(NEEDED, &[]).await? {
+        let (role, database): (String, String) = (row.get(0), row.get(1));
+        if roles.contains(&role) && !databases.contains(&database) {
+            let found = Marker::read(row.get::<_, Option<String>>(2).as_deref(), stack.id());
+            return Err(needed(&role, format!("the database {database} needs it, and {found}")));
         }
     }
-    Ok(dropped)
+    for name in &databases {
+        client.batch_execute(&format!("drop database {} with (force)", quoted(name))).await?;
+    }
+    for name in &roles {
+        let dropped = client.batch_execute(&format!("drop role {}", quoted(name))).await;
+        dropped.map_err(|error| needed(name, innermost(&error)))?;
+    }
+    Ok(databases)
+}
+
+/// Roles with the databases in which they own something or have rights.
+const NEEDED: &str = "
+    select distinct role.rolname, base.datname, shobj_description(base.oid, 'pg_database')
+    from pg_shdepend need
+    join pg_roles role on role.oid = need.refobjid
+    join pg_database base
+        on base.oid = case need.classid when 'pg_database'::regclass then need.objid else need.dbid end
+    where need.refclassid = 'pg_authid'::regclass
+    order by 1, 2";
+
+/// Of the names and comments that `query` gives, the names that have this stack's marker.
+async fn ours(client: &Client, stack: &Stack, query: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for row in client.query(query, &[]).await? {
+        let comment: Option<String> = row.get(1);
+        if matches!(Marker::read(comment.as_deref(), stack.id()), Marker::Ours { .. }) {
+            names.push(row.get(0));
+        }
+    }
+    Ok(names)
 }
 
 async fn marker(client: &Client, stack: &Stack, name: &str) -> Result<Option<Marker>> {

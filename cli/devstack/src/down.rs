@@ -126,18 +126,21 @@ async fn drop_known(stack: &Stack, asked: &ServerSpec, events: &Events) -> Resul
             known_servers::forget(stack, &server)?;
         }
     }
-    let (mut unconfirmed, mut left) = (None, Vec::new());
+    let (mut told, mut left) = (None, Vec::new());
     for server in known {
         match drop_at(stack, &spec_of(&server, asked), events).await {
             Ok(names) => {
                 dropped.extend(names);
                 known_servers::forget(stack, &server)?;
             }
-            Err(trouble @ Trouble::Unconfirmed { .. }) => unconfirmed = unconfirmed.or(Some(trouble)),
+            // The server is there, and there is a next step of its own.
+            Err(trouble @ (Trouble::Unconfirmed { .. } | Trouble::RoleNeeded { .. })) => {
+                told = told.or(Some(trouble));
+            }
             Err(trouble) => left.push(format!("{} ({trouble})", server.address)),
         }
     }
-    match unconfirmed {
+    match told {
         Some(trouble) => Err(trouble),
         None if left.is_empty() => Ok(dropped),
         None => Err(Trouble::DataLeft { servers: left, file: stack.path(known_servers::FILE) }),

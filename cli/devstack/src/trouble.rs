@@ -49,6 +49,9 @@ pub enum Trouble {
     /// A database that dev did not make for this stack.
     #[error("the database {database} at {address} {found}, so it is left alone")]
     Unmarked { database: String, address: String, found: String },
+    /// A role that dev made for this stack, and why it cannot be dropped; `folder` is that of a server of our own.
+    #[error("the role {role} at {address} cannot be dropped: {by}")]
+    RoleNeeded { role: String, address: String, by: String, folder: Option<PathBuf> },
     /// A server that is not on this machine needs the database's name typed.
     #[error("{address} is not this machine: confirm with the name of its database")]
     Unconfirmed { address: String, database: String },
@@ -115,6 +118,13 @@ impl Trouble {
             Self::Unmarked { .. } => {
                 "give a server of its own with --database-url, or drop that database yourself".into()
             }
+            Self::RoleNeeded { folder: Some(folder), .. } => {
+                format!("delete {} if nothing that its server holds is worth keeping", folder.display())
+            }
+            Self::RoleNeeded { role, .. } => format!(
+                "drop that database yourself, or connect to it and free the role with \
+                 `reassign owned by \"{role}\" to current_user; drop owned by \"{role}\"`, then run this again"
+            ),
             Self::Unconfirmed { database, .. } => format!("give --confirm {database}"),
             Self::PasswordFile { .. } => {
                 "name a file that holds the password and that you can read, with --database-password-file or \
@@ -129,17 +139,7 @@ impl Trouble {
                 file.display()
             ),
             Self::Build { .. } => "mend what the compiler names above, then run it again".into(),
-            Self::Command { lines, .. } if lines.iter().any(|line| line.contains(FOREIGN_SCHEMA)) => {
-                "build the version that made that schema, or start with an empty database by `shopctl dev reset`"
-                    .into()
-            }
-            Self::Command { code: Some(2), .. } => "mend what its sentence above names, then run this again".into(),
-            Self::Command { code: Some(9), .. } => {
-                "see what became of PostgreSQL with `shopctl dev logs postgres` (one of a URL or a container has \
-                 its own log), then run this again: what was done stays"
-                    .into()
-            }
-            Self::Command { service, .. } => format!("read `shopctl dev logs {service}-commands`, then run this again"),
+            Self::Command { service, code, lines, .. } => next_of_command(service, *code, lines),
             Self::NotReady { services } => {
                 format!("read `shopctl dev logs {}`", services.first().map_or("", String::as_str))
             }
@@ -152,6 +152,23 @@ impl Trouble {
             }
             _ => return None,
         })
+    }
+}
+
+/// What to do about a service's own command that failed.
+fn next_of_command(service: &str, code: Option<i32>, lines: &[String]) -> String {
+    match code {
+        _ if lines.iter().any(|line| line.contains(FOREIGN_SCHEMA)) => {
+            "build the version that made that schema, or start with an empty database by `shopctl dev reset`"
+                .into()
+        }
+        Some(2) => "mend what its sentence above names, then run this again".into(),
+        Some(9) => {
+            "see what became of PostgreSQL with `shopctl dev logs postgres` (one of a URL or a container has \
+             its own log), then run this again: what was done stays"
+                .into()
+        }
+        _ => format!("read `shopctl dev logs {service}-commands`, then run this again"),
     }
 }
 

@@ -80,6 +80,48 @@ async fn the_server_that_is_asked_for_is_always_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_another_database_needs_keeps_all_that_is_there() {
+    let bench = Bench::new(&["tiny", "other"]);
+    let (server, given) = theirs(&bench).await;
+    let mut options = bench.options(vec![service("tiny", &[], true), service("other", &[], true)]);
+    options.server = given.clone();
+    let (running, _) = bench.ready(options).await;
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    let client = server.connect("postgres").await.unwrap();
+    client.batch_execute("comment on database tiny is null").await.unwrap();
+    // By the note of it, and by its address.
+    for asked in [&ServerSpec::default(), &given] {
+        let trouble = reset(&bench, asked).await.unwrap_err();
+        assert!(matches!(trouble, Trouble::RoleNeeded { .. }), "{trouble}");
+        let said = trouble.to_string();
+        assert!(
+            said.contains("the role tiny_owner") && said.contains("the database tiny needs it"),
+            "{said}"
+        );
+        assert!(said.contains("lacks dev's marker") && trouble.next().unwrap().contains("reassign owned"));
+        assert_eq!(names(&server).await, ["other", "postgres", "tiny"], "nothing is half done");
+        assert!(bench.stack.path("secrets/tiny-totp-key").exists());
+    }
+    let inside = server.connect("tiny").await.unwrap();
+    for role in ["tiny_owner", "tiny_serve"] {
+        let free = format!("reassign owned by {role} to current_user; drop owned by {role}");
+        inside.batch_execute(&free).await.unwrap();
+    }
+    assert_eq!(reset(&bench, &given).await.unwrap(), ["other"]);
+    assert_eq!(names(&server).await, ["postgres", "tiny"]);
+    server.stop().await.unwrap();
+
+    let (running, _) = bench.ready(bench.options(vec![service("other", &[], true)])).await;
+    let own = Postgres::find(&bench.stack.path("postgres")).await.unwrap().unwrap();
+    let client = own.connect("postgres").await.unwrap();
+    client.batch_execute("comment on database other is null").await.unwrap();
+    assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
+    let next = reset(&bench, &ServerSpec::default()).await.unwrap_err().next().unwrap();
+    assert!(next.contains(&format!("delete {} if", bench.stack.path("postgres").display())), "{next}");
+    assert_eq!(bench.living(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_interrupted_leaves_no_server_behind() {
     let bench = Bench::new(&["tiny"]);
     up_and_down(&bench, ServerSpec::default()).await;

@@ -19,7 +19,7 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         Trouble::Command { code: Some(2), .. } => Exit::Usage,
         Trouble::Command { code: Some(9), .. } => Exit::Unreachable,
         Trouble::Command { .. } => Exit::Unexpected,
-        Trouble::Unmarked { .. } => Exit::GateRefused,
+        Trouble::Unmarked { .. } | Trouble::RoleNeeded { .. } => Exit::GateRefused,
         Trouble::Build { .. } => Exit::BuildFailed,
         Trouble::Interrupted => Exit::Interrupted,
         Trouble::Io(_) => Exit::Unexpected,
