@@ -70,6 +70,7 @@ pub async fn down(stack: &Stack) -> Result<Down> {
 /// wished: what was dropped until then is gone.
 pub async fn reset(stack: &Stack, asked: &ServerSpec, events: &Events, stop: &Stop) -> Result<Vec<String>> {
     asked.check()?;
+    stack.require_writable()?;
     let _lock = stack.hold()?;
     let outcome = tokio::select! {
         outcome = drop_all(stack, asked, events) => outcome,

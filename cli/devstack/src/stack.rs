@@ -11,6 +11,8 @@ use crate::state::{Lock, StateDir, read_or_create};
 use crate::trouble::{Result, Trouble, at};
 
 const LOCK: &str = "lock";
+/// Its folders that every start writes to.
+const WRITTEN: [&str; 4] = ["mail", "logs", "secrets", "services"];
 /// How often, and after how long, a lock that nobody has written down is tried again.
 const LOOKS: u32 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -23,6 +25,8 @@ pub struct Stack {
     name: String,
     id: String,
     state: StateDir,
+    /// Whether a person chose the folder.
+    named: bool,
 }
 
 impl Stack {
@@ -41,7 +45,7 @@ impl Stack {
         let state = StateDir::open(folder).map_err(unusable)?;
         let id = read_or_create(&state.path().join("id"), || uuid::Uuid::new_v4().to_string());
         let id = id.map_err(unusable)?;
-        Ok(Self { root, name, id, state })
+        Ok(Self { root, name, id, state, named })
     }
 
     /// The checkout.
@@ -97,9 +101,26 @@ impl Stack {
         self.state.remove(RECORD)
     }
 
+    /// Fails unless all that a start writes can be written: what runs by the time that it finds out is in the way.
+    ///
+    /// # Errors
+    /// [`Trouble::StateFolder`] that names the folder.
+    pub fn require_writable(&self) -> Result<()> {
+        let within = WRITTEN.iter().try_for_each(|folder| self.state.folder(folder)?.require_writable());
+        self.state.require_writable().and(within).map_err(|error| self.unusable(&error))
+    }
+
+    fn unusable(&self, error: &io::Error) -> Trouble {
+        Trouble::StateFolder { named: self.named, reason: error.to_string() }
+    }
+
     /// Whether a supervisor has this stack in its hands now.
     pub fn is_held(&self) -> Result<bool> {
-        Ok(self.state.try_lock(LOCK)?.is_none())
+        Ok(self.try_lock()?.is_none())
+    }
+
+    fn try_lock(&self) -> Result<Option<Lock>> {
+        self.state.try_lock(LOCK).map_err(|error| self.unusable(&error))
     }
 
     /// Says who has the stack, if somebody has.
@@ -114,7 +135,7 @@ impl Stack {
     pub(crate) fn hold(&self) -> Result<Lock> {
         let holder = || self.record().ok().flatten().filter(|record| record.supervisor.is_alive());
         for _ in 0..LOOKS {
-            if let Some(lock) = self.state.try_lock(LOCK)? {
+            if let Some(lock) = self.try_lock()? {
                 return Ok(lock);
             }
             if holder().is_some() {

@@ -43,6 +43,13 @@ impl StateDir {
         Self::open(self.path.join(folder))
     }
 
+    /// Fails, and names it, unless files can be made in it now.
+    pub fn require_writable(&self) -> io::Result<()> {
+        let file = self.path.join(format!("writable-{}", std::process::id()));
+        let made = File::create(&file).and_then(|_| fs::remove_file(&file));
+        made.map_err(|error| name(&error, &self.path))
+    }
+
     /// Replaces the file `file` as a whole: a reader sees the old text or the new one.
     pub fn write_json<T: Serialize>(&self, file: &str, value: &T) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(value)?;
@@ -72,7 +79,9 @@ impl StateDir {
 
     /// Takes the lock `file` if nobody has it.
     pub fn try_lock(&self, file: &str) -> io::Result<Option<Lock>> {
-        let held = File::options().create(true).truncate(false).write(true).open(self.path.join(file))?;
+        let path = self.path.join(file);
+        let held = File::options().create(true).truncate(false).write(true).open(&path);
+        let held = held.map_err(|error| name(&error, &path))?;
         match held.try_lock() {
             Ok(()) => Ok(Some(Lock { _file: held })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),

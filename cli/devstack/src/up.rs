@@ -42,6 +42,7 @@ struct Running {
 /// it is told, and the others go on.
 pub async fn up(stack: &Stack, options: &UpOptions, events: &Events, stop: &Stop) -> Result<()> {
     options.server.check()?;
+    stack.require_writable()?;
     let _lock = stack.hold()?;
     let before = stack.record().ok().flatten();
     let board = Board::new(stack.clone(), first_record(stack, options), events.clone());

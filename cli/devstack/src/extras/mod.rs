@@ -262,6 +262,9 @@ pub fn mail_folder(stack: &Stack) -> PathBuf {
 async fn mailbox(stack: &Stack, events: &Events) -> Result<Started> {
     let folder = stack.folder().folder("mail")?.path().to_owned();
     let mailbox = Mailbox::start(MailboxSpec { dir: Some(folder), ..MailboxSpec::default() }).await?;
+    for broken in mailbox.broken() {
+        events.warn(format!("{broken}: delete that file, or `shopctl dev mail` cannot show the others"));
+    }
     let telling = tell_arrivals(mailbox.clone(), events.clone());
     let note = "takes every mail, delivers none: `shopctl dev mail`";
     let record = record(MAIL, mailbox.address().to_string(), note);

@@ -43,6 +43,7 @@ pub struct MailboxSpec {
 pub struct Mailbox {
     address: SocketAddr,
     store: Arc<Store>,
+    broken: Vec<String>,
     _running: Arc<DropGuard>,
 }
 
@@ -65,14 +66,14 @@ impl Mailbox {
                 }
                 _ => Error::Io(error),
             })?;
-        let mails = match &spec.dir {
+        let Found { mails, broken } = match &spec.dir {
             Some(dir) => {
                 fs::create_dir_all(dir)?;
-                Self::read(dir)?.into()
+                find(dir)?
             }
-            None => VecDeque::new(),
+            None => Found::default(),
         };
-        let store = Arc::new(Store { dir: spec.dir, mails: Mutex::new(mails), ..Store::default() });
+        let store = Arc::new(Store { dir: spec.dir, mails: Mutex::new(mails.into()), ..Store::default() });
         let address = listener.local_addr()?;
         let end = CancellationToken::new();
         tokio::spawn(end.clone().run_until_cancelled_owned(serve(
@@ -81,23 +82,22 @@ impl Mailbox {
             spec.password,
             end.clone(),
         )));
-        Ok(Self { address, store, _running: Arc::new(end.drop_guard()) })
+        Ok(Self { address, store, broken, _running: Arc::new(end.drop_guard()) })
     }
 
     /// The mails in the folder of a mailbox, oldest first, whether it runs or not. A file that is no mail is an error
-    /// that names it.
+    /// of the kind `InvalidData` that names it.
     pub fn read(dir: &Path) -> io::Result<Vec<Mail>> {
-        let mut mails = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                let mail: Mail = serde_json::from_slice(&fs::read(&path)?)
-                    .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-                mails.push(mail);
-            }
+        let Found { mails, broken } = find(dir)?;
+        match broken.into_iter().next() {
+            Some(broken) => Err(io::Error::new(io::ErrorKind::InvalidData, broken)),
+            None => Ok(mails),
         }
-        mails.sort_by_key(|mail| mail.id);
-        Ok(mails)
+    }
+
+    /// The files in its folder that were no mails when it was opened, and why. They stay where they are.
+    pub fn broken(&self) -> &[String] {
+        &self.broken
     }
 
     /// Where it listens.
@@ -145,6 +145,35 @@ impl Mailbox {
     pub fn refuse(&self, line: Option<&str>) {
         *self.store.refusal.lock().unwrap_or_else(PoisonError::into_inner) = line.map(str::to_owned);
     }
+}
+
+/// What lies in the folder of a mailbox.
+#[derive(Default)]
+struct Found {
+    /// The oldest first.
+    mails: Vec<Mail>,
+    broken: Vec<String>,
+}
+
+fn find(dir: &Path) -> io::Result<Found> {
+    let mut found = Found::default();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let mail = match fs::read(&path) {
+            // It made room for a newer one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)),
+        };
+        match mail {
+            Ok(mail) => found.mails.push(mail),
+            Err(error) => found.broken.push(format!("{} is no mail: {error}", path.display())),
+        }
+    }
+    found.mails.sort_by_key(|mail: &Mail| mail.id);
+    Ok(found)
 }
 
 async fn serve(

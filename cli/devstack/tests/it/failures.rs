@@ -232,3 +232,20 @@ async fn two_interrupts_at_once_start_nothing_again() {
     assert!(matches!(running.ended().await, Err(Trouble::Interrupted)));
     assert_eq!(bench.living(), []);
 }
+
+/// As root nothing is read-only, so something else is in the way of each folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_that_cannot_be_written_stops_all_before_anything_starts() {
+    let bench = Bench::new(&["tiny"]);
+    for folder in ["mail", "logs", "secrets"] {
+        let place = bench.stack.path(folder);
+        let _absent = std::fs::remove_dir_all(&place);
+        std::fs::write(&place, "").unwrap();
+        let trouble = bench.up(bench.options(vec![service("tiny", &[], true)])).ended().await.unwrap_err();
+        assert!(matches!(trouble, Trouble::StateFolder { named: true, .. }), "{trouble}");
+        assert!(trouble.to_string().contains(&place.display().to_string()), "{trouble}");
+        assert!(trouble.next().unwrap().contains("SHOP_DEV_STATE"));
+        assert!(!bench.stack.path("postgres").exists(), "not even the database was made");
+        std::fs::remove_file(&place).unwrap();
+    }
+}

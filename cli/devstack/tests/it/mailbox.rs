@@ -94,3 +94,21 @@ async fn it_refuses_when_told_to_and_what_is_out_of_order() {
     assert!(send(&mailbox, "a@shop.test", &too_large.repeat(180)).await.starts_with("552"));
     assert_eq!(mailbox.list(), []);
 }
+
+#[tokio::test]
+async fn a_file_that_is_no_mail_is_named_and_keeps_no_other_from_being_read() {
+    let dir = super::folder();
+    let spec = MailboxSpec { dir: Some(dir.path().to_owned()), ..MailboxSpec::default() };
+    let mailbox = Mailbox::start(spec.clone()).await.unwrap();
+    assert_eq!(mailbox.broken(), [""; 0]);
+    send(&mailbox, "a@shop.test", "one").await;
+    drop(mailbox);
+    let broken = dir.path().join("half.json");
+    std::fs::write(&broken, "{").unwrap();
+    let error = Mailbox::read(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    let mailbox = Mailbox::start(spec).await.unwrap();
+    assert_eq!(mailbox.list().len(), 1);
+    assert_eq!(mailbox.broken(), [error.to_string()]);
+    assert!(error.to_string().starts_with(&broken.display().to_string()), "{error}");
+}

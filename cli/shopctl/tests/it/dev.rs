@@ -147,9 +147,14 @@ fn a_stack_in_the_background_is_found_again_after_its_supervisor_was_killed() {
     assert!(killed.stdout.contains("was killed; what it left behind"), "{}", killed.stdout);
     let database: Proc = serde_json::from_value(status["postgres"]["proc"].clone()).unwrap();
     assert!(killed.stdout.contains(&format!("pid {}  ", database.pid)), "{}", killed.stdout);
+    std::fs::write(checkout.world.path("state/mail/half.json"), "{").unwrap();
     let again = checkout.run(&["up", "--detach"]);
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert!(again.stderr.contains("adopted"), "the database server: {}", again.stderr);
+    assert!(again.stderr.contains("half.json is no mail"), "a warning: {}", again.stderr);
+    let mail = checkout.run(&["mail"]);
+    assert_eq!(mail.code, 9, "{}", mail.stderr);
+    assert!(mail.stderr.contains("half.json is no mail") && mail.stderr.contains("hint: delete that file"));
     let down = checkout.run(&["down"]);
     assert!(down.code == 0 && down.stdout.contains("is down; its data stays"), "{down:?}");
     assert_eq!(checkout.living(), []);
@@ -282,6 +287,16 @@ fn a_state_folder_that_is_of_no_use_is_named_with_the_next_step() {
     }
     assert_eq!(checkout.run(&["down"]).code, 0);
     assert_eq!(checkout.run(&["status"]).code, 0);
+    let mail = checkout.world.path("state/mail");
+    std::fs::write(&mail, "in the way").unwrap();
+    for arguments in [&["up"][..], &["up", "--detach"], &["reset", "--yes"]] {
+        let refused = checkout.run(arguments);
+        assert_eq!(refused.code, 2, "{arguments:?}: {}", refused.stderr);
+        for word in ["state/mail: ", "hint: name a folder that you can write to"] {
+            assert!(refused.stderr.contains(word), "{arguments:?} lacks {word}: {}", refused.stderr);
+        }
+        assert_eq!(checkout.living(), [], "{arguments:?}");
+    }
 }
 
 #[test]

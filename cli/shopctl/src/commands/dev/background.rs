@@ -74,6 +74,7 @@ fn path(stack: &Stack) -> PathBuf {
 /// Starts the background process and returns when it is ready. Interrupted before that, it is ended again.
 /// `typed` is what was answered to a question here: nobody can be asked there.
 pub(super) async fn start(stack: &Stack, typed: Option<&str>, ui: &mut Ui) -> Result<Exit, CommandError> {
+    stack.require_writable().map_err(super::failure::of)?;
     // Two at once would read each other's events, since both wait at one file.
     let lock = stack.folder().try_lock(LOCK).or_exit(Exit::Unexpected, "the stack cannot be locked")?;
     let Some(_lock) = lock else {

@@ -58,6 +58,10 @@ pub(crate) async fn run(args: &MailArgs, context: &Context, ui: &mut Ui) -> Resu
     let folder = mail_folder(&super::stack(context)?);
     let read = || match Mailbox::read(&folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(CommandError::new(Exit::Unreachable, error.to_string())
+                .hint("delete that file; the other mails stay"))
+        }
         read => read.or_exit(Exit::Unexpected, "the mailbox cannot be read"),
     };
     match &args.command {
