@@ -68,8 +68,22 @@ fn a_check_and_a_print_make_no_secret() {
 #[test]
 fn another_place_can_be_named() {
     let world = World::with(FIXTURE);
-    assert_eq!(world.run(&["generate", "compose", "--out", "sub/other.yaml"]).code, 0);
-    assert!(world.path("work/sub/other.yaml").exists());
+    let elsewhere = ["generate", "compose", "--out", "sub/other.yaml"];
+    let nowhere = world.run(&elsewhere);
+    assert_eq!(nowhere.code, 2, "{nowhere:?}");
+    assert!(nowhere.stderr.contains("no folder at") && !world.path("work/sub").exists(), "{nowhere:?}");
+    fs::create_dir(world.path("work/sub")).expect("made");
+    let without = world.run(&elsewhere);
+    assert_eq!(without.code, 0, "{without:?}");
+    assert!(world.path("work/sub/other.yaml").exists() && !world.path("work/.shop").exists());
+    for words in
+        ["secrets that it names are not there yet", "shopctl generate compose", "--project-directory"]
+    {
+        assert!(without.stderr.contains(words), "{words} is missing: {}", without.stderr);
+    }
+    assert_eq!(world.run(&["generate", "compose"]).code, 0);
+    let with = world.run(&elsewhere).stderr;
+    assert!(!with.contains("not there yet") && with.contains("--project-directory"), "{with}");
     assert_eq!(world.run(&["generate", "compose", "--out", "x", "--check"]).code, 2);
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct ComposeArgs {
     /// Only say whether the file is up to date
     #[arg(long)]
     check: bool,
-    /// Write here instead of compose.yaml at the root; - prints it
+    /// Write here instead of compose.yaml at the root; - prints it. Makes no secret: its paths are those of the root
     #[arg(long, value_name = "PATH", conflicts_with = "check")]
     out: Option<PathBuf>,
 }
@@ -43,8 +43,18 @@ pub(crate) fn run(args: &ComposeArgs, context: &Context, ui: &mut Ui) -> Result<
         }
         Some(path) => {
             let path = context.directory.join(path);
+            require_folder(&path)?;
             write(&path, file.text.as_bytes())?;
-            ui.status(format!("{} written; its paths are those of {}", path.display(), root.display()));
+            let (path, root) = (path.display(), root.display());
+            ui.status(format!("{path} written; its paths are those of {root}"));
+            let usage = format!("docker compose --project-directory '{root}' --file '{path}' up");
+            match missing_secrets(&resolved, context.root()?)? {
+                0 => ui.hint(format!("use it with `{usage}`")),
+                count => ui.hint(format!(
+                    "{count} secrets that it names are not there yet: `shopctl generate compose` makes them below \
+                     {root}; then use it with `{usage}`"
+                )),
+            }
             Ok(Exit::Done)
         }
         None => {
@@ -55,6 +65,29 @@ pub(crate) fn run(args: &ComposeArgs, context: &Context, ui: &mut Ui) -> Result<
             put(&[File { path, ..file }], root, args.check, "shopctl generate compose", ui)
         }
     }
+}
+
+/// A folder that is not there is more likely a slip than a wish.
+fn require_folder(file: &Path) -> Result<(), CommandError> {
+    match file.parent() {
+        Some(folder) if !folder.is_dir() => {
+            let message = format!("no folder at {}", folder.display());
+            Err(CommandError::usage(message).hint("make it first, or give --out another place"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many of the secrets that the file names are not made yet.
+fn missing_secrets(resolved: &Resolved, root: &Path) -> Result<usize, CommandError> {
+    let mut missing = 0;
+    for name in compose::secret_files(resolved) {
+        let path = root.join(&name);
+        let there = path.try_exists();
+        let there = there.or_exit(Exit::Unexpected, format!("{} cannot be looked at", path.display()))?;
+        missing += usize::from(!there);
+    }
+    Ok(missing)
 }
 
 /// Makes what is missing, and never touches what is there: a database may already know it.
