@@ -14,7 +14,8 @@ use crate::ui::Ui;
 /// Drop the stack's databases, mails, logs, keys and passwords
 ///
 /// Only databases and roles that carry dev's marker for this very stack are dropped; others on the same server stay, and
-/// so do a server in the stack's folder and the password of that server.
+/// so do a server in the stack's folder and the password of that server. What `shopctl auth` keeps stays as well: it
+/// opens nothing any more, and the next sign-in takes it away.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResetArgs {
     /// Do not ask
