@@ -3,6 +3,7 @@
 
 mod addons;
 mod control;
+mod given;
 mod image;
 mod network;
 mod node;
@@ -249,7 +250,7 @@ impl Part for Kubernetes {
 
     async fn find(&self, bed: &Bed) -> Result<Option<Running>> {
         if let Some(given) = bed.given(VARIABLE) {
-            return given_cluster(given).await.map(Some);
+            return given::cluster(given).await.map(Some);
         }
         let Some(cluster) = Cluster::known(bed)? else { return Ok(None) };
         for name in control::NAMES.iter().chain(node::NAMES).chain(addons::NAMES) {
@@ -299,30 +300,6 @@ impl Part for Kubernetes {
         cluster.network.down(&dir)?;
         Ok(ended)
     }
-}
-
-/// The cluster that the environment names, once it answers.
-async fn given_cluster(file: &str) -> Result<Running> {
-    let unusable = |reason: String| Error::Given { variable: VARIABLE, reason };
-    if !Path::new(file).is_file() {
-        return Err(unusable(format!("there is no file {file}")));
-    }
-    let kubectl = |arguments: &[&str]| {
-        let mut command = Command::new("kubectl");
-        command.arg("--kubeconfig").arg(file).arg("--request-timeout=10s").args(arguments);
-        command
-    };
-    let server = "jsonpath={.clusters[0].cluster.server}";
-    let told = kubectl(&["config", "view", "--minify", "--output", server]).output().await;
-    let told = told.map_err(|error| unusable(format!("kubectl cannot be started: {error}")))?;
-    let url = String::from_utf8_lossy(&told.stdout).trim().to_owned();
-    let answer = kubectl(&["get", "--raw", "/readyz"]).output().await?;
-    if !answer.status.success() {
-        let words = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
-        return Err(unusable(format!("{url} does not answer: {words}")));
-    }
-    let secret_file = Some(PathBuf::from(file));
-    Ok(Running { part: NAME, origin: Origin::Given, url, secret_file, pid: None })
 }
 
 fn parent(program: &Path) -> PathBuf {
