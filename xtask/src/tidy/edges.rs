@@ -32,6 +32,7 @@ const TABLE: &[Crate] = &[
     allow("shop-platform", &[], &[]),
     allow("shop-templates", &["shop-platform"], &[]),
     allow("shop-devstack", &["shop-platform"], &["shop-testbed"]),
+    allow("shop-images", &["shop-platform", "shop-templates"], &["shop-testbed"]),
     allow(
         "shopctl",
         &["shop-platform", "shop-templates", "shop-devstack", "shop-client", "shop-api"],
