@@ -140,6 +140,7 @@ impl<'a> Copy<'a> {
             bail!("the test passes without the guard");
         }
         ensure!(text.contains("test result: FAILED"), "the change does not compile: {}", last_line(&text));
+        ensure!(is_about_the_guard(&text), "the test did not come as far as the guard:\n{text}");
         Ok(())
     }
 
@@ -156,6 +157,17 @@ impl<'a> Copy<'a> {
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         Ok((output.status.success(), text.into_owned()))
     }
+}
+
+/// Whether something else panicked than what brings the test's world up: a database that does not answer proves nothing.
+fn is_about_the_guard(text: &str) -> bool {
+    const WORLD: [&str; 5] = ["database.rs", "template.rs", "process.rs", "sweep.rs", "issuer.rs"];
+    let place = |line: &str| Some(line.split_once("panicked at ")?.1.split(':').next()?.to_owned());
+    let is_of_the_world = |place: &String| {
+        place.contains("testing/testbed/")
+            || WORLD.iter().any(|file| place.ends_with(&format!("harness/src/{file}")))
+    };
+    text.lines().filter_map(place).any(|place| !is_of_the_world(&place))
 }
 
 /// The tests that a run of `cargo test` says to have passed.
@@ -196,6 +208,19 @@ mod tests {
     fn only_what_passed_is_taken_for_passing() {
         let text = "running 2 tests\ntest a::b ... ok\ntest a::c ... FAILED\ntest a::d ... ignored\ntest result: ok. 1\n";
         assert_eq!(passed(text).collect::<Vec<_>>(), ["a::b"]);
+    }
+
+    #[test]
+    fn a_world_that_does_not_come_up_proves_no_guard() {
+        let panicked = |place: &str| {
+            format!("thread 'a::b' (7) panicked at {place}:36:9:\nno\ntest result: FAILED. 0\n")
+        };
+        assert!(is_about_the_guard(&panicked("services/user-management/tests/it/admin.rs")));
+        assert!(is_about_the_guard(&panicked("testing/harness/src/until.rs")));
+        for place in ["testing/harness/src/database.rs", "testing/testbed/src/private.rs"] {
+            assert!(!is_about_the_guard(&panicked(place)), "{place}");
+        }
+        assert!(!is_about_the_guard("test result: FAILED. 0 passed"));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Peer {
                     .arg(machine::cores().to_string())
                     .arg("--app-dir")
                     .arg(self.source());
-                command.env("PYTHONDONTWRITEBYTECODE", "1");
+                command.env("PYTHONDONTWRITEBYTECODE", "1").env("HASH_THREADS", "1");
                 command
             }
             Self::Spring => {

@@ -182,9 +182,18 @@ fn chosen(args: &Args) -> Vec<Name> {
     if args.cases.is_empty() { Name::value_variants().to_vec() } else { args.cases.clone() }
 }
 
-/// Only a whole run replaces what is committed.
+/// Only a whole run, measured as the targets mean it, replaces what is committed.
 fn out(args: &Args) -> Option<PathBuf> {
-    let whole = args.cases.is_empty() && !args.quick && args.peers().len() == Peer::value_variants().len();
+    let all = args.cases.is_empty() && args.peers().len() == Peer::value_variants().len();
+    let otherwise = args.quick
+        || args.socket
+        || args.layout != Layout::Shared
+        || args.profile != "release"
+        || args.program.is_some()
+        || args.rounds.is_some()
+        || args.seconds.is_some()
+        || args.users.is_some();
+    let whole = all && !otherwise;
     let generated = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/generated");
     args.out.clone().or_else(|| whole.then_some(generated))
 }
@@ -202,7 +211,31 @@ async fn start_limit(world: &World) -> Result<Server> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[test]
+    fn only_a_whole_run_replaces_what_is_committed() {
+        let of = |arguments: &[&str]| out(&Args::parse_from([&["bench"], arguments].concat()));
+        assert!(of(&[]).unwrap().ends_with("docs/generated"));
+        for partly in [
+            &["me"][..],
+            &["--quick"],
+            &["--no-peers"],
+            &["--peers", "gin"],
+            &["--rounds", "1"],
+            &["--seconds", "1"],
+            &["--users", "1"],
+            &["--socket"],
+            &["--layout", "split"],
+            &["--profile", "dev"],
+            &["--program", "x"],
+        ] {
+            assert_eq!(of(partly), None, "{partly:?}");
+        }
+        assert_eq!(of(&["me", "--out", "here"]), Some(PathBuf::from("here")));
+    }
 
     #[test]
     fn a_check_passes_only_when_every_target_is_met() {

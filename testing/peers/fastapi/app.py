@@ -21,8 +21,8 @@ DSN = os.environ["DATABASE_URL"]
 PH = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1, type=Type.ID)  # OWASP minimum profile
 DUMMY = PH.hash("dummy-password-for-unknown-users")
 KEY = Ed25519PrivateKey.generate()
-# As many hashes at once as there are cores: more would only take memory.
-HASHERS = ThreadPoolExecutor(max_workers=os.cpu_count())
+# All workers together hash as many at once as there are cores: more would only take memory and time from each other.
+HASHERS = ThreadPoolExecutor(max_workers=int(os.environ.get("HASH_THREADS", os.cpu_count())))
 
 
 class Product(BaseModel):

@@ -4,7 +4,7 @@
 use serde_json::json;
 use shop_api::users::auth::TotpStarted;
 use shop_api::{Code, Role};
-use shop_test::Client;
+use shop_test::{Client, ServiceProcess, ServiceProgram, until};
 use user_management::domain::throttle::{ACCOUNT_BUDGET, account_key};
 
 use crate::second_factor::{code, seed};
@@ -111,4 +111,43 @@ async fn one_address_has_a_quota_of_tries_at_a_clients_secret() {
     let refused = ask().await;
     refused.expect_problem(Code::TooManyRequests);
     assert!(refused.header("retry-after").is_some());
+}
+
+/// Through Redis the replicas have one count, and it is the real one that says so.
+#[tokio::test]
+async fn with_redis_all_replicas_have_one_quota() {
+    let mut redis = shop_test::redis().await.unwrap();
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), redis.password().unwrap_or_default()).unwrap();
+    redis.set_password(None).unwrap();
+    let with_redis = |service: ServiceProgram| {
+        service
+            .env("SIGN_IN_LIMIT", "3/3600")
+            .env("TRUSTED_PROXIES", "127.0.0.1/32")
+            .env("REDIS_URL", redis.as_str())
+            .env("REDIS_PASSWORD_FILE", password.path())
+            .env("REDIS_TIMEOUT_MS", "5000")
+    };
+    let world = World::with(with_redis).await;
+    let other = with_redis(world.program()).serve().await;
+    for service in [&world.service, &other] {
+        let reached = async || {
+            let metrics = service.admin_client().get("/metrics").send().await.expect(200);
+            metrics.text().contains("dependency_up{dependency=\"redis\"} 1")
+        };
+        until("the service has reached Redis", reached).await;
+    }
+    // Redis outlives this test: nobody else asks from here.
+    let place =
+        std::net::Ipv6Addr::from_bits(0x2001_0db8 << 96 | uuid::Uuid::new_v4().as_u128() >> 32).to_string();
+    let ask = async |service: &ServiceProcess| {
+        let login = service.client().post("/auth/login").header("x-forwarded-for", &place);
+        login.json(&json!({ "email": ADA, "password": SECRET })).send().await
+    };
+    for service in [&world.service, &other, &world.service] {
+        ask(service).await.expect_problem(Code::InvalidCredentials);
+    }
+    for service in [&other, &world.service] {
+        ask(service).await.expect_problem(Code::TooManyRequests);
+    }
 }

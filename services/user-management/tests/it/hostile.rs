@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shop_api::{Code, Problem, Role};
-use shop_test::Answer;
+use shop_test::{Answer, ServiceProgram};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -31,6 +31,11 @@ async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
 /// The status of an answer; 0 for a closed connection.
 fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+/// Two of them: an attack that loses one each time it comes soon leaves none.
+fn few_connections(program: ServiceProgram) -> ServiceProgram {
+    program.env("DATABASE_CONNECTIONS", "2").env("DATABASE_ACQUIRE_TIMEOUT_MS", "5000")
 }
 
 /// The service is as it was: it answers, and every connection to the database is at hand.
@@ -58,7 +63,7 @@ fn refused(answer: &Answer, statuses: &[u16], what: &str) {
 
 #[tokio::test]
 async fn a_bad_body_is_refused_by_every_route_that_takes_one() {
-    let world = World::start().await;
+    let world = World::with(few_connections).await;
     let ada = world.person(Role::Admin).await;
     let document: Value = world.anonymous().get("/openapi.json").send().await.expect(200).json();
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
@@ -103,7 +108,7 @@ async fn a_bad_body_is_refused_by_every_route_that_takes_one() {
 
 #[tokio::test]
 async fn a_body_of_another_kind_or_size_is_refused() {
-    let world = World::start().await;
+    let world = World::with(few_connections).await;
     let ada = world.person(Role::Customer).await;
     let post = |kind: &str, body: Vec<u8>| ada.client.post("/users/me/addresses").body(kind, body).send();
     for kind in
@@ -129,7 +134,7 @@ async fn a_body_of_another_kind_or_size_is_refused() {
 
 #[tokio::test]
 async fn a_request_that_is_no_http_or_a_bomb_is_answered_or_cut() {
-    let world = World::start().await;
+    let world = World::with(few_connections).await;
     let ada = world.person(Role::Customer).await;
     let headers = |count: usize, size: usize| {
         let lines: String = (0..count).map(|n| format!("x-{n}: {}\r\n", "v".repeat(size))).collect();
@@ -159,7 +164,7 @@ async fn a_request_that_is_no_http_or_a_bomb_is_answered_or_cut() {
 /// More clients than connections to the database, each leaving at another moment.
 #[tokio::test]
 async fn clients_that_hang_up_take_nothing_with_them() {
-    let world = World::start().await;
+    let world = World::with(few_connections).await;
     let ada = world.person(Role::Customer).await;
     let body = json!({ "recipient": "A", "line1": "B", "city": "C", "country": "GB" }).to_string();
     let head = |length: usize| {
@@ -199,8 +204,10 @@ async fn clients_that_hang_up_take_nothing_with_them() {
 
 #[tokio::test]
 async fn a_slow_client_is_sent_away_and_holds_nobody_up() {
-    let world =
-        World::with(|program| program.env("HEADER_TIMEOUT_MS", "500").env("BODY_TIMEOUT_MS", "500")).await;
+    let world = World::with(|program| {
+        few_connections(program).env("HEADER_TIMEOUT_MS", "500").env("BODY_TIMEOUT_MS", "500")
+    })
+    .await;
     let ada = world.person(Role::Customer).await;
     let slow_header = b"GET /users/me HTTP/1.1\r\nhost: x\r\nx-never".as_slice();
     let slow_body = format!(

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shop_api::users::auth::{RecoveryCodes, ServiceToken, Tokens, TotpStarted};
 use shop_api::{Code, Role};
 use shop_kit::boot::Service as _;
-use shop_test::{PrivatePostgres, TestDb};
+use shop_test::{Client, PrivatePostgres, TestDb};
 use user_management::service::UserManagement;
 
 use crate::visitor::SECRET;
@@ -81,6 +81,7 @@ async fn signing(world: &World) -> Vec<String> {
         .await
         .expect(202);
     let moved = world.mailed_token(&format!("new.{ADA}"), "Verify your new e-mail address").await;
+    rest_of_the_day(&me, &code).await;
     world.forgot(ADA).await.expect(202);
     let reset = world.mailed_token(ADA, "Set a new password").await;
     world.reset(&reset, NEW).await.expect(204);
@@ -93,6 +94,23 @@ async fn signing(world: &World) -> Vec<String> {
         met.push(tokens.refresh_token);
     }
     met
+}
+
+/// What a person does with the account, and how they part with it; the last is taken back with a wrong password.
+async fn rest_of_the_day(me: &Client, used_code: &str) {
+    let name = json!({ "display_name": "Sentinel", "phone": "+442079460018" });
+    me.patch("/users/me").if_match("*").json(&name).send().await.expect(200);
+    let home =
+        json!({ "recipient": "Sentinel", "line1": "1 Sentinel Square", "city": "London", "country": "GB" });
+    me.post("/users/me/addresses").json(&home).send().await.expect(201);
+    me.get("/users/me/addresses").send().await.expect(200);
+    me.get("/users/me/sessions").send().await.expect(200);
+    me.get("/users/me/export").send().await.expect(200);
+    let both = json!({ "password": SECRET, "code": used_code });
+    me.delete("/users/me/totp").json(&both).send().await.expect(401);
+    let change = json!({ "current_password": SECRET, "new_password": SECRET });
+    me.post("/users/me/password").json(&change).send().await.expect(204);
+    me.delete("/users/me").json(&json!({ "password": NEW })).send().await.expect(401);
 }
 
 async fn services(world: &World) -> Vec<String> {

@@ -107,6 +107,18 @@ async fn help_names_every_setting_and_no_secret() {
         assert!(ended.output.contains(name), "{name} is missing in {}", ended.output);
     }
     assert!(!ended.output.contains(world.db.url().as_str()), "the help shows a value: {}", ended.output);
+    // A secret is a file, whose path is no secret: there is no variable and no flag to put one into.
+    let names = ended.output.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+    for word in ["PASSWORD", "SECRET", "TOKEN", "KEY"] {
+        let plain = names.clone().filter(|name| name.contains(word) && name.contains('_'));
+        let plain: Vec<&str> =
+            plain.filter(|name| !name.ends_with("_FILE") && !name.ends_with("_DIR")).collect();
+        assert_eq!(plain, [""; 0], "a secret would be in the environment");
+    }
+    for flag in ["password", "secret", "token"] {
+        let flag = ended.output.lines().find(|line| line.contains(&format!("--{flag} ")));
+        assert_eq!(flag, None, "a secret would be in the list of arguments");
+    }
     let ended = world.program().run(&["serve", "--no-such-flag"]).await;
     assert_eq!(ended.status.code(), Some(2), "{}", ended.output);
 }
