@@ -76,7 +76,7 @@ impl Checkout {
     }
 
     /// A supervisor in the foreground, once it has said a line with `word` on `stderr`, else on stdout.
-    fn foreground(&self, arguments: &[&str], word: &str, on_stderr: bool) -> Child {
+    pub(crate) fn foreground(&self, arguments: &[&str], word: &str, on_stderr: bool) -> Child {
         let mut command = self.command(arguments);
         let (piped, other) = (Stdio::piped, Stdio::null);
         command.stdout(if on_stderr { other() } else { piped() });

@@ -13,5 +13,6 @@ mod issuer;
 mod keyring;
 mod output;
 mod redaction;
+mod shown;
 mod typed;
 mod world;
