@@ -4,7 +4,6 @@
 mod clients;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -53,7 +52,7 @@ pub enum KeysCommand {
         /// The folder
         #[arg(long, env = "SIGNING_KEYS_DIR", value_name = "DIR")]
         dir: PathBuf,
-        /// Also when tokens end by it, because a key has leaked
+        /// Because a key has leaked: withdraw all of them at once. Every access token ends, and clients renew theirs
         #[arg(long)]
         force: bool,
     },
@@ -85,8 +84,12 @@ pub(crate) async fn run(command: Command, config: &KitConfig) -> Result<(), Boot
             Ok(())
         }
         Command::Keys(KeysCommand::Rotate { dir, force }) => {
-            let overlap = if force { Duration::ZERO } else { folder::OVERLAP };
-            folder::rotate(&dir, overlap).map_err(|error| match error {
+            if force {
+                folder::withdraw(&dir).map_err(|error| in_folder(&dir, &error))?;
+                tracing::warn!(dir = %dir.display(), "every signing key was withdrawn and replaced");
+                return Ok(());
+            }
+            folder::rotate(&dir, folder::OVERLAP).map_err(|error| match error {
                 RotateError::Io(error) => in_folder(&dir, &error),
                 soon @ RotateError::TooSoon(_) => BootError::usage(format_args!(
                     "the signing keys in {} were not rotated: {soon}; wait, or give --force when a key has leaked",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use zeroize::Zeroizing;
 
 use crate::domain::password::{NewPassword, normalise};
@@ -73,12 +73,15 @@ struct State {
 #[derive(Clone)]
 pub struct Hasher(Arc<Owner>);
 
-struct Owner(Arc<Queue>);
+struct Owner {
+    queue: Arc<Queue>,
+    signed_in: Semaphore,
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.filled.notify_all();
+        self.queue.lock().closed = true;
+        self.queue.filled.notify_all();
     }
 }
 
@@ -93,7 +96,17 @@ impl Hasher {
             let queue = Arc::clone(&queue);
             thread::Builder::new().name(format!("hashing-{number}")).spawn(move || work(&queue))?;
         }
-        Ok(Self(Arc::new(Owner(queue))))
+        let signed_in = Semaphore::new((depth / 2).max(1));
+        Ok(Self(Arc::new(Owner { queue, signed_in })))
+    }
+
+    /// A place among those who are signed in and are asked for their password once more: half of the queue, so that they
+    /// do not keep others from signing in, however many sessions one of them has.
+    ///
+    /// # Errors
+    /// [`Busy`] when all are taken.
+    pub fn signed_in(&self) -> Result<SemaphorePermit<'_>, Busy> {
+        self.0.signed_in.try_acquire().map_err(|_| Busy)
     }
 
     /// Whether one more password would find a place in the queue now.
@@ -101,7 +114,7 @@ impl Hasher {
     /// # Errors
     /// [`Busy`] when the queue is full.
     pub fn check_room(&self) -> Result<(), Busy> {
-        self.0.0.room().map(drop)
+        self.0.queue.room().map(drop)
     }
 
     /// The PHC string of a new password, under a new salt.
@@ -118,7 +131,7 @@ impl Hasher {
     /// [`Busy`] when the queue is full.
     pub async fn rehash(&self, password: &str) -> Result<String, Busy> {
         let (reply, answer) = oneshot::channel();
-        self.0.0.push(Job::Hash(normalise(password), reply))?;
+        self.0.queue.push(Job::Hash(normalise(password), reply))?;
         answer.await.map_err(|_| Busy)
     }
 
@@ -130,7 +143,7 @@ impl Hasher {
     pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<Verdict, Busy> {
         let stored = stored.and_then(|text| PasswordHash::new(text).ok()).map(Box::new);
         let (reply, answer) = oneshot::channel();
-        self.0.0.push(Job::Verify(normalise(password), stored, reply))?;
+        self.0.queue.push(Job::Verify(normalise(password), stored, reply))?;
         answer.await.map_err(|_| Busy)
     }
 }

@@ -141,13 +141,19 @@ pub async fn succeeded(tx: &mut PgConnection, reserved: &Reserved, user: UserId)
     uncount(tx, &reserved.attempt).await
 }
 
+/// Forgets every place of an account: they are kept under the address that it has left, which somebody else may take.
+pub async fn forget_places(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM known_places WHERE user_id = $1", user.uuid()).execute(tx).await?;
+    Ok(())
+}
+
 /// Remembers a place from which the account's mailbox was proved to be its owner's, and forgives it its failures: a
 /// stranger who spends the account's budget does not keep the owner out.
 pub async fn proved(tx: &mut PgConnection, place: SecretHash, user: UserId) -> sqlx::Result<()> {
     sqlx::query!(
         "WITH forgiven AS (DELETE FROM login_backoff WHERE key = $1)
          INSERT INTO known_places (key, user_id) VALUES ($1, $2)
-         ON CONFLICT (key) DO UPDATE SET last_seen_at = now()",
+         ON CONFLICT (key) DO UPDATE SET last_seen_at = now(), user_id = excluded.user_id",
         place.as_bytes(),
         user.uuid()
     )

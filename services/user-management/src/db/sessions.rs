@@ -15,6 +15,10 @@ pub const ABSOLUTE: Duration = Duration::days(30);
 /// A session that is not refreshed for this long ends.
 pub const IDLE: Duration = Duration::days(14);
 
+/// So many live sessions has one account at most. What ends all of them stays quick, and the event that tells of it small,
+/// whoever signs in how often.
+pub const MOST: i64 = 100;
+
 /// So many sessions are listed at a time.
 pub const PAGE: i64 = 1000;
 
@@ -95,6 +99,32 @@ pub async fn start(tx: &mut PgConnection, start: &Start<'_>) -> sqlx::Result<Opt
         expires_at: now + IDLE,
         roles: Roles::from_names(row.roles.iter().map(String::as_str)),
     }))
+}
+
+/// Ends what is beyond [`MOST`] beside the session that has just begun: those that were used longest ago, at most a thousand
+/// at a time. What somebody holds just now is being used.
+pub async fn end_surplus(
+    tx: &mut PgConnection,
+    user: UserId,
+    begun: SessionId,
+) -> sqlx::Result<Vec<SessionId>> {
+    let ended = sqlx::query_scalar!(
+        "UPDATE sessions SET revoked_at = now(), revoke_reason = $4, user_agent = '', address = ''
+         WHERE id IN (
+             SELECT id FROM sessions WHERE id IN (
+                 SELECT id FROM sessions
+                 WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > now()
+                 ORDER BY last_used_at DESC, id DESC OFFSET $3 LIMIT 1000)
+             FOR UPDATE SKIP LOCKED)
+         RETURNING id",
+        user.uuid(),
+        begun.uuid(),
+        MOST - 1,
+        Ended::Revoked.as_str()
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(ended.into_iter().map(SessionId::from).collect())
 }
 
 /// An account that is held for a change by somebody signed in.

@@ -10,6 +10,7 @@ use shop_api::users::auth::{Login, Refresh, TokenType, Tokens};
 use shop_api::{Code, Permission, Roles};
 use shop_kit::token::Claims;
 use shop_kit::{Access, ApiError, ApiRouter, Caller, ClientAddr, Json};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa_axum::routes;
 
@@ -18,7 +19,7 @@ use super::reauth::limit;
 use super::second_factor::{self, Proof};
 use super::{field, reauth};
 use crate::db::audit::Actor;
-use crate::db::backoff::{self, Attempt};
+use crate::db::backoff::{self, Attempt, Reserved};
 use crate::db::refresh::{self, Family, Refreshed};
 use crate::db::sessions::{self, Ended, Start, Started};
 use crate::db::users::{self, Credentials};
@@ -40,7 +41,7 @@ pub(super) fn router() -> ApiRouter<AppState> {
 /// Sign in
 ///
 /// An account with a second factor answers `second_factor_required` to the right password alone: send the same
-/// again with a code.
+/// again with a code. An account has at most a hundred sessions: one more ends the one that was used longest ago.
 #[utoipa::path(post, path = "/auth/login", tag = "signing in", request_body = Login,
     responses(
         (status = 200, body = Tokens),
@@ -99,8 +100,7 @@ async fn login(
     };
     let started = sessions::start(&mut tx, &start).await?;
     let Started { session, expires_at, roles } = started.ok_or(Code::InvalidCredentials)?;
-    backoff::succeeded(&mut tx, &attempt, user.id).await?;
-    record(&mut tx, "session.started", user.id.uuid(), user.id.uuid(), json!({ "session": session })).await?;
+    begun(&mut tx, &attempt, user.id, session).await?;
     let answer = tokens(&state, &Refreshed { session, user: user.id, roles, expires_at }, &refresh)?;
     tx.commit().await?;
     metrics::counter!("sign_ins_total", "outcome" => "done").increment(1);
@@ -112,6 +112,29 @@ async fn login(
         tracing::warn!(user.id = %user.id, %error, "an outdated password hash stays until the next log-in");
     }
     Ok(answer)
+}
+
+/// What a session that begins does to the account's other ones, to the count of failures and to the audit log.
+async fn begun(
+    tx: &mut PgConnection,
+    attempt: &Reserved,
+    user: UserId,
+    session: SessionId,
+) -> Result<(), ApiError> {
+    end_surplus(tx, user, session).await?;
+    backoff::succeeded(tx, attempt, user).await?;
+    record(tx, "session.started", user.uuid(), user.uuid(), json!({ "session": session })).await
+}
+
+/// Ends the sessions beyond what an account may have.
+async fn end_surplus(tx: &mut PgConnection, user: UserId, begun: SessionId) -> Result<(), ApiError> {
+    let ended = sessions::end_surplus(&mut *tx, user, begun).await?;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    events::sessions_revoked(tx, user, &ended, Ended::Revoked).await?;
+    let data = json!({ "sessions": ended, "because": "too_many" });
+    record_as(tx, "session.surplus_ended", Actor::System, Some(user.uuid()), data).await
 }
 
 /// Stores a password that was found right under today's parameters.

@@ -117,6 +117,7 @@ pub(super) async fn confirm_password(
     password: &str,
 ) -> Result<Confirmed, ApiError> {
     let user = users::credentials(&state.pool, me.user()).await?.ok_or(Code::SessionEnded)?;
+    let _place = state.hasher.signed_in()?;
     let attempt = admit_signed_in(state, me).await?;
     let verdict = compare(state, &attempt, password, Some(&user.password_hash)).await?;
     if verdict == Verdict::Wrong {

@@ -16,11 +16,12 @@ use super::audit::{record, record_as};
 use super::reauth::limit;
 use super::{field, weak};
 use crate::db::audit::Actor;
-use crate::db::sessions;
 use crate::db::tokens::{self, Purpose, Taken};
 use crate::db::users;
+use crate::db::{backoff, sessions};
 use crate::domain::email::Email;
 use crate::domain::password::NewPassword;
+use crate::domain::throttle::place_key;
 use crate::domain::token::Token;
 use crate::events;
 use crate::state::AppState;
@@ -115,7 +116,11 @@ fn on_its_way() -> Response {
     responses(
         (status = 204, description = "Verified"),
         (status = 409, description = "The new address belongs to another account by now")))]
-async fn verify(State(state): State<AppState>, Json(body): Json<MailToken>) -> Result<StatusCode, ApiError> {
+async fn verify(
+    State(state): State<AppState>,
+    from: ClientAddr,
+    Json(body): Json<MailToken>,
+) -> Result<StatusCode, ApiError> {
     let token = Token::parse(&body.token).ok_or(Code::TokenUnusable)?.hash();
     let mut tx = state.pool.begin().await?;
     // The account first, as everybody does who changes how one signs in.
@@ -127,7 +132,7 @@ async fn verify(State(state): State<AppState>, Json(body): Json<MailToken>) -> R
         }
     } else {
         let taken = tokens::take(&mut tx, token, Purpose::EmailChange).await?.ok_or(Code::TokenUnusable)?;
-        moved(&mut tx, &taken).await?;
+        moved(&mut tx, &taken, from).await?;
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -145,7 +150,7 @@ pub(super) async fn proved(tx: &mut PgConnection, user: UserId) -> Result<bool, 
 }
 
 /// The account has the new address from now on. Its sessions go on: the password was asked for when it was requested.
-async fn moved(tx: &mut PgConnection, taken: &Taken) -> Result<(), ApiError> {
+async fn moved(tx: &mut PgConnection, taken: &Taken, from: ClientAddr) -> Result<(), ApiError> {
     let email = taken.new_email.as_deref().ok_or(Code::TokenUnusable)?;
     if !users::change_email(tx, taken.user, email).await? {
         return Err(
@@ -154,6 +159,8 @@ async fn moved(tx: &mut PgConnection, taken: &Taken) -> Result<(), ApiError> {
     }
     // What was mailed to the old address is over: who reads that mailbox may be the reason for moving.
     tokens::clear(tx, taken.user).await?;
+    backoff::forget_places(tx, taken.user).await?;
+    backoff::proved(tx, place_key(email, from.0), taken.user).await?;
     events::user_verified(tx, taken.user).await?;
     record(tx, "email.changed", taken.user.uuid(), taken.user.uuid(), json!({})).await
 }

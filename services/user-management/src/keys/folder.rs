@@ -93,6 +93,23 @@ pub fn rotate(dir: &Path, overlap: Duration) -> Result<(), RotateError> {
     Ok(fs::File::open(dir)?.sync_all()?)
 }
 
+/// Because a key has leaked: every key goes and a current and a next one are made anew. Every access token ends, and its
+/// client renews it. They lay in one folder, so whoever has read one may have read them all.
+///
+/// # Errors
+/// When a file cannot be written; the folder is usable in every case, and this may be repeated.
+pub fn withdraw(dir: &Path) -> io::Result<()> {
+    // There is a folder, and it is one of keys.
+    fs::metadata(path(dir, Role::Current))?;
+    match fs::remove_file(path(dir, Role::Previous)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    put_new(&path(dir, Role::Next))?;
+    put_new(&path(dir, Role::Current))?;
+    fs::File::open(dir)?.sync_all()
+}
+
 /// How long ago the file was written; without one, longer than anything.
 fn age(path: &Path) -> io::Result<Duration> {
     match fs::metadata(path) {
@@ -162,6 +179,21 @@ mod tests {
         let last = kids(&keys);
         assert_eq!((&last[0], &last[2]), (&fresh, &now));
         assert!(!last.contains(&before), "two rotations later it is gone");
+    }
+
+    #[test]
+    fn of_keys_that_have_leaked_none_is_trusted_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(withdraw(dir.path()).is_err(), "there is none to withdraw");
+        init(dir.path()).unwrap();
+        rotate(dir.path(), OVERLAP).unwrap();
+        let keys = SigningKeys::open(dir.path()).unwrap();
+        let before = kids(&keys);
+        withdraw(dir.path()).unwrap();
+        assert!(keys.reload().unwrap());
+        let after = kids(&keys);
+        assert_eq!((before.len(), after.len()), (3, 2));
+        assert!(after.iter().all(|kid| !before.contains(kid)), "{before:?}, {after:?}");
     }
 
     #[test]

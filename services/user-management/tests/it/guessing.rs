@@ -151,3 +151,55 @@ async fn with_redis_all_replicas_have_one_quota() {
         ask(service).await.expect_problem(Code::TooManyRequests);
     }
 }
+
+/// Places are kept under the address: whoever takes an address over has none of those that its last owner had.
+#[tokio::test]
+async fn known_places_go_with_the_address_that_they_were_known_by() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let me = world.anonymous().with_token(&world.login(ADA).await.access_token);
+    let new = "ada.king@shop.example";
+    let moving = json!({ "email": new, "password": SECRET });
+    me.post("/users/me/email").json(&moving).send().await.expect(202);
+    let token = world.mailed_token(new, "Verify your new e-mail address").await;
+    world.verify(&token).await.expect(204);
+    assert_eq!(world.count("SELECT count(*) FROM known_places").await, 1, "where the mail was answered");
+    strangers_spend_the_budget(&world, new).await;
+    world.try_login(new, SECRET).await.expect(200);
+
+    world.person(Role::Customer).await;
+    world.age("UPDATE users SET email = 'ada@shop.example' WHERE email LIKE 'customer-%'").await;
+    strangers_spend_the_budget(&world, ADA).await;
+    world.try_login(ADA, PASSWORD).await.expect_problem(Code::TooManyRequests);
+}
+
+/// However many sessions somebody has, others sign in.
+#[tokio::test]
+async fn who_is_asked_for_the_password_again_leaves_others_room_to_sign_in() {
+    let world = World::with(|service| service.env("HASHING_QUEUE", "8").env("HASHING_THREADS", "1")).await;
+    let eve = world.person(Role::Customer).await;
+    let mut sessions = Vec::new();
+    for _ in 0..12 {
+        sessions.push(world.again(&eve).await.client);
+    }
+    let right = json!({ "password": PASSWORD });
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let flood = futures::future::join_all(sessions.iter().map(async |session| {
+        let mut refused = 0;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            let answer = session.post("/users/me/totp").json(&right).send().await;
+            assert!([200, 429, 503].contains(&answer.status.as_u16()), "{}", answer.text());
+            refused += usize::from(answer.status == 503);
+        }
+        refused
+    }));
+    let ada = world.person(Role::Customer).await;
+    let others = async {
+        for _ in 0..10 {
+            world.try_login(&ada.email, PASSWORD).await.expect(200);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (refused, ()) = futures::join!(flood, others);
+    assert!(refused.iter().sum::<usize>() > 0, "the flood was none");
+}

@@ -99,6 +99,21 @@ async fn two_secrets_overlap_and_a_removed_client_is_out_at_once() {
     service.get("/internal/events?after=0").send().await.expect_problem(Code::InvalidToken);
 }
 
+/// Whoever has the folder's keys makes no token that is believed, here and by others, once they are withdrawn.
+#[tokio::test]
+async fn a_leaked_key_signs_for_nobody_any_more() {
+    let world = World::start().await;
+    let ada = world.person(Role::Customer).await;
+    ada.client.get("/users/me").send().await.expect(200);
+    folder::withdraw(&world.keys_dir()).unwrap();
+    let by_leaked = || ada.client.get("/users/me").send();
+    until("the service has seen it", || async { by_leaked().await.status == 401 }).await;
+    by_leaked().await.expect_problem(Code::InvalidToken);
+    let published: Jwks = world.anonymous().get("/.well-known/jwks.json").send().await.expect(200).json();
+    let kid = kid(&ada.token);
+    assert!(published.keys.len() == 2 && published.keys.iter().all(|key| key.kid != kid));
+}
+
 fn kid(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()

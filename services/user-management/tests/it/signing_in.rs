@@ -258,3 +258,26 @@ async fn a_hash_under_older_parameters_is_renewed_at_sign_in() {
     assert!(now.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{now}");
     world.login(ADA).await;
 }
+
+/// What ends all sessions of an account must stay quick, whoever signs in how often.
+#[tokio::test]
+async fn an_account_has_a_hundred_sessions_at_most() {
+    let world = World::start().await;
+    world.sign_up(ADA).await;
+    let first = world.login(ADA).await;
+    world
+        .age(
+            "INSERT INTO sessions (id, user_id, expires_at, ends_at, last_used_at)
+             SELECT gen_random_uuid(), id, now() + interval '1 hour', now() + interval '1 hour',
+                    now() - interval '1 minute' FROM users, generate_series(1, 99)",
+        )
+        .await;
+    world.age("UPDATE sessions SET last_used_at = now() - interval '1 hour' WHERE address <> ''").await;
+    let live = async || world.count("SELECT count(*) FROM sessions WHERE revoked_at IS NULL").await;
+    assert_eq!(live().await, 100);
+    let last = world.login(ADA).await;
+    assert_eq!(live().await, 100);
+    assert!(world.opens(&last).await && !world.opens(&first).await, "the one that was used longest ago went");
+    let told = world.count("SELECT count(*) FROM kit.outbox WHERE type = 'session.revoked'").await;
+    assert_eq!(told, 1, "the other services hear of it");
+}
