@@ -25,8 +25,9 @@ pub struct Event {
     pub data: serde_json::Value,
 }
 
+// The default one says to a follower: begin again.
 /// Some events after a place in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "events": [{
         "id": "01936f5e-7a30-7c4e-8b1a-3f9d2c5e6a76", "seq": 42, "type": "thing.changed",
@@ -39,4 +40,8 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// Give it back as `after`; the same as before when there was nothing new.
     pub next_after: i64,
+    /// The event at the place that was asked after, while it is kept. Where it is not the one that was read there, the log
+    /// was restored or made anew: begin again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<EventId>,
 }

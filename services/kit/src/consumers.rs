@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use shop_api::{Event, EventPage};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// What went wrong at either end.
 pub type ConsumeError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,7 +28,7 @@ pub trait Consumer: Send + Sync + 'static {
     /// Name of the service that is followed; names the position too, so it never changes.
     fn source(&self) -> &'static str;
 
-    /// The events after a position.
+    /// The events after a position; the default page where those are not kept any more, or that log is another one.
     async fn fetch(&self, after: i64, limit: u32) -> Result<EventPage, ConsumeError>;
 
     /// Applies one event inside `tx`. A type that means nothing here is no error.
@@ -71,16 +72,19 @@ pub async fn catch_up(pool: &PgPool, consumer: &impl Consumer) -> Result<(), Con
 /// Applies one page. Answers whether there is more to read now.
 async fn step(pool: &PgPool, consumer: &impl Consumer) -> Result<bool, ConsumeError> {
     let source = consumer.source();
-    let after: Option<i64> = sqlx::query_scalar("SELECT after FROM kit.consumer WHERE source = $1")
-        .bind(source)
-        .fetch_optional(pool)
-        .await?;
-    let after = after.unwrap_or(0);
+    let place: Option<(i64, Option<Uuid>)> =
+        sqlx::query_as("SELECT after, event FROM kit.consumer WHERE source = $1")
+            .bind(source)
+            .fetch_optional(pool)
+            .await?;
+    let (after, event) = place.unwrap_or_default();
     let page = consumer.fetch(after, PAGE).await?;
-    if page.next_after < after {
+    let is_another = event.zip(page.at).is_some_and(|(ours, theirs)| ours != theirs.uuid());
+    if page.next_after < after || is_another {
         // The other log was restored or made anew: what it tells now was never heard.
         tracing::warn!(event.source = source, from = after, "the log begins again; all of it is read");
-        let again = sqlx::query("UPDATE kit.consumer SET after = 0 WHERE source = $1 AND after = $2");
+        let again =
+            sqlx::query("UPDATE kit.consumer SET after = 0, event = NULL WHERE source = $1 AND after = $2");
         again.bind(source).bind(after).execute(pool).await?;
         return Ok(true);
     }
@@ -111,11 +115,14 @@ async fn apply(pool: &PgPool, consumer: &impl Consumer, events: &[Event]) -> Res
     for event in events.iter().filter(|event| event.seq > after) {
         consumer.apply(&mut tx, event).await?;
     }
-    sqlx::query("UPDATE kit.consumer SET after = $2, changed_at = now() WHERE source = $1 AND after < $2")
-        .bind(source)
-        .bind(last.seq)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "UPDATE kit.consumer SET after = $2, event = $3, changed_at = now() WHERE source = $1 AND after < $2",
+    )
+    .bind(source)
+    .bind(last.seq)
+    .bind(last.id.uuid())
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(())
 }

@@ -110,6 +110,10 @@ pub async fn read(pool: &PgPool, after: i64, limit: u32) -> Result<EventPage, Ou
     if head.try_get("unsequenced")? {
         sequence(pool).await?;
     }
+    let at: Option<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM kit.outbox WHERE seq = $1")
+        .bind(after)
+        .fetch_optional(pool)
+        .await?;
     let rows = sqlx::query(
         "SELECT seq, id, type, aggregate, occurred_at, data FROM kit.outbox WHERE seq > $1 ORDER BY seq LIMIT $2",
     )
@@ -119,7 +123,7 @@ pub async fn read(pool: &PgPool, after: i64, limit: u32) -> Result<EventPage, Ou
     .await?;
     let events = rows.iter().map(event).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let next_after = events.last().map_or(after, |event| event.seq);
-    Ok(EventPage { events, next_after })
+    Ok(EventPage { events, next_after, at: at.map(EventId::from) })
 }
 
 /// Gives the next positions to events that are committed and have none.

@@ -110,7 +110,7 @@ const SERVICE: &str = "service";
 const KIT_OLDEST_COMPATIBLE: i64 = 1;
 
 /// Kit's own tables. A file is never edited after a release: a change is a new file at the end.
-pub const KIT_MIGRATIONS: [(&str, &str); 7] = [
+pub const KIT_MIGRATIONS: [(&str, &str); 8] = [
     ("schema compat", include_str!("../migrations/0001_schema_compat.sql")),
     ("outbox", include_str!("../migrations/0002_outbox.sql")),
     ("consumer", include_str!("../migrations/0003_consumer.sql")),
@@ -118,6 +118,7 @@ pub const KIT_MIGRATIONS: [(&str, &str); 7] = [
     ("idempotency", include_str!("../migrations/0005_idempotency.sql")),
     ("relay", include_str!("../migrations/0006_relay.sql")),
     ("ended session", include_str!("../migrations/0007_ended_session.sql")),
+    ("consumer event", include_str!("../migrations/0008_consumer_event.sql")),
 ];
 
 /// Brings the database to this program's schema as the user of `target`; `serve` is the user that will serve and
