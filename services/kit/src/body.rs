@@ -3,8 +3,11 @@
 //!
 //! The bound in time is on the whole body: a client that sends a byte now and then holds a handler no longer than
 //! one that sends nothing.
+mod waiting;
+
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,11 +23,16 @@ use crate::ApiError;
 use crate::context::RequestContext;
 use crate::error::Chain;
 
+use self::waiting::Share;
+pub(crate) use self::waiting::Waiting;
+
 /// Why a body stopped arriving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
     TooLarge,
     TooSlow,
+    /// The client has as many bodies under way as it may.
+    Crowded,
     HungUp,
 }
 
@@ -33,6 +41,7 @@ impl fmt::Display for BodyError {
         f.write_str(match self {
             BodyError::TooLarge => "the body is too large",
             BodyError::TooSlow => "the body took too long to arrive",
+            BodyError::Crowded => "too many bodies of this client are waited for",
             BodyError::HungUp => "the body ended before its end",
         })
     }
@@ -45,13 +54,15 @@ pub(crate) struct Bounded<B> {
     inner: B,
     left: u64,
     within: Duration,
-    /// Started at the first wait: most bodies arrive together with their headers and never need it.
-    timer: Option<Pin<Box<Sleep>>>,
+    waiting: Waiting,
+    client: IpAddr,
+    /// Begun at the first wait: most bodies arrive together with their headers and never need it.
+    wait: Option<(Pin<Box<Sleep>>, Share)>,
 }
 
 impl<B: HttpBody> Bounded<B> {
-    pub(crate) fn new(inner: B, limit: u64, within: Duration) -> Self {
-        Bounded { inner, left: limit, within, timer: None }
+    pub(crate) fn new(inner: B, limit: u64, within: Duration, (waiting, client): (&Waiting, IpAddr)) -> Self {
+        Bounded { inner, left: limit, within, waiting: waiting.clone(), client, wait: None }
     }
 }
 
@@ -68,9 +79,15 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            let within = this.within;
-            let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
-            ready!(timer.as_mut().poll(cx));
+            if this.wait.is_none() {
+                let Some(share) = this.waiting.take(this.client) else {
+                    return Poll::Ready(Some(Err(BodyError::Crowded)));
+                };
+                this.wait = Some((Box::pin(tokio::time::sleep(this.within)), share));
+            }
+            if let Some((timer, _)) = &mut this.wait {
+                ready!(timer.as_mut().poll(cx));
+            }
             return Poll::Ready(Some(Err(BodyError::TooSlow)));
         };
         Poll::Ready(frame.map(|frame| {
@@ -151,11 +168,14 @@ fn problem(error: axum::Error) -> ApiError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(error) = cause {
         if let Some(known) = error.downcast_ref::<BodyError>() {
-            return ApiError::code(match known {
-                BodyError::TooLarge => Code::BodyTooLarge,
-                BodyError::TooSlow => Code::RequestTimeout,
-                BodyError::HungUp => Code::MalformedRequest,
-            });
+            return match known {
+                BodyError::TooLarge => ApiError::code(Code::BodyTooLarge),
+                BodyError::TooSlow => ApiError::code(Code::RequestTimeout),
+                BodyError::Crowded => {
+                    ApiError::code(Code::TooManyRequests).detail(known.to_string()).retry_after(1)
+                }
+                BodyError::HungUp => ApiError::code(Code::MalformedRequest),
+            };
         }
         cause = error.source();
     }

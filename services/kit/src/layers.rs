@@ -21,7 +21,7 @@ use shop_api::Code;
 use tower::Service;
 
 use crate::access::{CallerKind, Gate};
-use crate::body::{Bounded, Streamed};
+use crate::body::{Bounded, Streamed, Waiting};
 use crate::config::Limits;
 use crate::context::RequestContext;
 use crate::limit::{Decision, Limiter, Quota};
@@ -53,6 +53,8 @@ pub struct Edge {
     cors: Cors,
     protected: bool,
     in_flight: Arc<AtomicUsize>,
+    /// A quarter of those places at most are held by one client's half-sent bodies.
+    bodies: Waiting,
     draining: AtomicBool,
 }
 
@@ -76,6 +78,7 @@ impl Edge {
             limiter,
             quota: limits.rate_limit.0,
             cors: Cors::new(&limits.cors_origins),
+            bodies: Waiting::new(limits.max_in_flight as usize / 4),
             limits,
             protected,
             in_flight: Arc::default(),
@@ -165,7 +168,9 @@ impl Edge {
             if body.is_end_stream() {
                 Body::empty()
             } else {
-                Body::new(Bounded::new(body, self.limits.max_body_bytes, self.limits.body_timeout))
+                let (limits, client) = (&self.limits, ClientAddr::current().0);
+                let bodies = (&self.bodies, client);
+                Body::new(Bounded::new(body, limits.max_body_bytes, limits.body_timeout, bodies))
             }
         });
         // 9. So many requests a client, and an account.

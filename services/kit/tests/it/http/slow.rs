@@ -72,6 +72,29 @@ async fn a_body_that_trickles_is_answered_408() {
     wire.closed().await;
 }
 
+/// One client that sends all of its bodies by halves has a quarter of the places for requests.
+#[tokio::test]
+async fn half_sent_bodies_of_one_client_leave_places_to_others() {
+    let running = Running::with(&["--max-in-flight=16", "--body-timeout=1000"]).await;
+    let half = async || {
+        let mut wire = running.connect().await;
+        let head = "POST /things HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n";
+        wire.write(format!("{head}content-length: 26\r\n\r\n{{\"name\":")).await;
+        wire.answer().await.unwrap()
+    };
+    let whole = async || running.post("/things", "application/json", br#"{"name":"lamp","count":1}"#).await;
+    let (answers, quick) =
+        futures::future::join(futures::future::join_all((0..12).map(|_| half())), whole()).await;
+    assert!(quick.status < 300, "a body that comes whole is not waited for: {}", quick.status);
+    let (waited, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 408);
+    assert_eq!((waited.len(), refused.len()), (4, 8));
+    for answer in refused {
+        answer.problem(429, "too_many_requests");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert!(whole().await.status < 300);
+}
+
 #[tokio::test]
 async fn many_slow_clients_do_not_keep_a_quick_one_out() {
     let running = Running::with(&["--header-timeout=2000"]).await;

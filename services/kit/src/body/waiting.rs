@@ -1,0 +1,84 @@
+//! How many bodies of one client may be waited for: each holds a place among the requests, and one client that sends all of
+//! its bodies by halves would hold every place. A body that comes together with its head is none of them.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The bodies that are waited for, by client.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    most: usize,
+    of: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    waiting: Waiting,
+    client: IpAddr,
+}
+
+impl Waiting {
+    /// At most so many of one client.
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Arc::new(Inner { most: most.max(1), of: Mutex::default() }))
+    }
+
+    /// One more of the client at this address; `None` when it has enough.
+    pub(crate) fn take(&self, address: IpAddr) -> Option<Share> {
+        let client = household(address);
+        let mut of = self.0.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = of.entry(client).or_default();
+        if *count >= self.0.most {
+            return None;
+        }
+        *count += 1;
+        Some(Share { waiting: self.clone(), client })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut of = self.waiting.0.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = of.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                of.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// One household or machine has a whole /64 of IPv6.
+fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_its_share_and_gets_it_back() {
+        let waiting = Waiting::new(2);
+        let take = |address: &str| waiting.take(address.parse().unwrap());
+        let (one, two) = (take("192.0.2.1"), take("192.0.2.1"));
+        assert!(one.is_some() && two.is_some() && take("192.0.2.1").is_none());
+        assert!(take("192.0.2.2").is_some());
+        drop(one);
+        let again = take("192.0.2.1");
+        assert!(again.is_some());
+        drop((two, again));
+        let house = [take("2001:db8::1"), take("2001:db8::2")];
+        assert!(take("2001:db8::3").is_none() && take("2001:db8:0:1::1").is_some());
+        drop(house);
+        assert!(waiting.0.of.lock().unwrap().is_empty(), "nobody is remembered for longer");
+    }
+}
