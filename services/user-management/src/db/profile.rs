@@ -130,6 +130,7 @@ pub async fn anonymise(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool
     sqlx::query!("DELETE FROM totp WHERE user_id = $1", user).execute(&mut *tx).await?;
     sqlx::query!("DELETE FROM recovery_codes WHERE user_id = $1", user).execute(&mut *tx).await?;
     sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM replaced_tokens WHERE user_id = $1", user).execute(&mut *tx).await?;
     sqlx::query!("DELETE FROM known_places WHERE user_id = $1", user).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
 }

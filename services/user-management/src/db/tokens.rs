@@ -1,4 +1,5 @@
-//! Queries of mailed tokens: one living token a user and purpose, used once, thirty minutes.
+//! Queries of mailed tokens: used once, thirty minutes. One a user and purpose lives; of those to set a new password, which
+//! anybody can have mailed, those that were replaced live on beside it (`replaced_tokens`) and end with it.
 
 use shop_api::ids::UserId;
 use sqlx::{PgConnection, PgExecutor};
@@ -29,7 +30,7 @@ impl Purpose {
     }
 }
 
-/// Puts a new token in the place of the one before. `new_email` only for [`Purpose::EmailChange`].
+/// Puts a new token in the place of the one before, which goes on working if it is one to set a new password. `new_email` only for [`Purpose::EmailChange`].
 pub async fn put(
     tx: &mut PgConnection,
     user: UserId,
@@ -37,6 +38,16 @@ pub async fn put(
     hash: SecretHash,
     new_email: Option<&str>,
 ) -> sqlx::Result<()> {
+    if purpose == Purpose::Reset {
+        sqlx::query!(
+            "INSERT INTO replaced_tokens (hash, user_id, expires_at)
+             SELECT hash, user_id, expires_at FROM mail_tokens
+             WHERE user_id = $1 AND purpose = 'reset' AND expires_at > now()",
+            user.uuid()
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
     sqlx::query!(
         "INSERT INTO mail_tokens (hash, user_id, purpose, new_email, expires_at) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (user_id, purpose) DO UPDATE SET hash = excluded.hash, new_email = excluded.new_email,
@@ -78,7 +89,9 @@ pub async fn owner(
     purpose: Purpose,
 ) -> sqlx::Result<Option<UserId>> {
     let user = sqlx::query_scalar!(
-        "SELECT user_id FROM mail_tokens WHERE hash = $1 AND purpose = $2 AND expires_at > now()",
+        r#"SELECT user_id AS "user_id!" FROM mail_tokens WHERE hash = $1 AND purpose = $2 AND expires_at > now()
+           UNION ALL
+           SELECT user_id FROM replaced_tokens WHERE hash = $1 AND $2 = 'reset' AND expires_at > now()"#,
         hash.as_bytes(),
         purpose.as_str()
     )
@@ -104,7 +117,15 @@ pub struct Taken {
 /// Uses a token up: of many at once exactly one gets it.
 pub async fn take(tx: &mut PgConnection, hash: SecretHash, purpose: Purpose) -> sqlx::Result<Option<Taken>> {
     let row = sqlx::query!(
-        "DELETE FROM mail_tokens WHERE hash = $1 AND purpose = $2 AND expires_at > now() RETURNING user_id, new_email",
+        r#"WITH newest AS (
+               DELETE FROM mail_tokens WHERE hash = $1 AND purpose = $2 AND expires_at > now()
+               RETURNING user_id, new_email
+           ), replaced AS (
+               DELETE FROM replaced_tokens WHERE hash = $1 AND $2 = 'reset' AND expires_at > now() RETURNING user_id
+           )
+           SELECT user_id AS "user_id!", new_email FROM newest
+           UNION ALL
+           SELECT user_id, NULL FROM replaced"#,
         hash.as_bytes(),
         purpose.as_str()
     )
@@ -127,7 +148,8 @@ pub async fn revoke(tx: &mut PgConnection, user: UserId, purpose: Purpose) -> sq
 
 /// Kills every mailed token of a user.
 pub async fn clear(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user.uuid()).execute(tx).await?;
+    sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user.uuid()).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM replaced_tokens WHERE user_id = $1", user.uuid()).execute(tx).await?;
     Ok(())
 }
 
@@ -135,7 +157,11 @@ pub async fn clear(tx: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
 /// now.
 pub async fn purge(db: impl PgExecutor<'_>, older_than: OffsetDateTime) -> sqlx::Result<u64> {
     let done = sqlx::query!(
-        "DELETE FROM mail_tokens WHERE hash IN
+        "WITH replaced AS (
+             DELETE FROM replaced_tokens WHERE hash IN
+                 (SELECT hash FROM replaced_tokens WHERE expires_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)
+         )
+         DELETE FROM mail_tokens WHERE hash IN
              (SELECT hash FROM mail_tokens WHERE expires_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
         older_than
     )

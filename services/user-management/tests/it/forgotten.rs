@@ -34,7 +34,7 @@ async fn a_reset_ends_every_session_and_works_once() {
 }
 
 #[tokio::test]
-async fn an_expired_replaced_or_foreign_token_resets_nothing() {
+async fn an_expired_or_foreign_token_resets_nothing() {
     let world = World::start().await;
     world.sign_up(ADA).await;
     world.forgot(ADA).await.expect(202);
@@ -48,6 +48,42 @@ async fn an_expired_replaced_or_foreign_token_resets_nothing() {
     let second = world.mailed_token(ADA, RESET).await;
     world.reset(&first, FRESH).await.expect_problem(Code::TokenUnusable);
     world.login(ADA).await;
+    world.reset(&second, FRESH).await.expect(204);
+}
+
+/// Two links of one account, the second asked for by whoever.
+async fn two_links(world: &World) -> [String; 2] {
+    world.sign_up(ADA).await;
+    world.forgot(ADA).await.expect(202);
+    let first = world.mailed_token(ADA, RESET).await;
+    world.age("UPDATE mail_tokens SET created_at = created_at - interval '2 minutes'").await;
+    world.mailbox.clear().unwrap();
+    world.forgot(ADA).await.expect(202);
+    [first, world.mailed_token(ADA, RESET).await]
+}
+
+#[tokio::test]
+async fn a_stranger_who_asks_takes_nobodys_link_away() {
+    let world = World::start().await;
+    let [first, second] = two_links(&world).await;
+    assert_ne!(first, second);
+    world.reset(&first, FRESH).await.expect(204);
+    world.reset(&second, SECRET).await.expect_problem(Code::TokenUnusable);
+    assert_eq!(world.count("SELECT count(*) FROM replaced_tokens").await, 0);
+}
+
+#[tokio::test]
+async fn links_end_together_and_each_in_its_time() {
+    let world = World::start().await;
+    let [first, second] = two_links(&world).await;
+    world.reset(&second, FRESH).await.expect(204);
+    world.reset(&first, SECRET).await.expect_problem(Code::TokenUnusable);
+    world.try_login(ADA, FRESH).await.expect(200);
+
+    let world = World::start().await;
+    let [first, second] = two_links(&world).await;
+    world.age("UPDATE replaced_tokens SET expires_at = now()").await;
+    world.reset(&first, FRESH).await.expect_problem(Code::TokenUnusable);
     world.reset(&second, FRESH).await.expect(204);
 }
 

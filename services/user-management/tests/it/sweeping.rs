@@ -24,7 +24,8 @@ async fn only_what_is_over_goes() {
             .count(
                 "SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM sessions)
                       + (SELECT count(*) FROM refresh_tokens) + (SELECT count(*) FROM mail_tokens)
-                      + (SELECT count(*) FROM login_backoff) + (SELECT count(*) FROM known_places)",
+                      + (SELECT count(*) FROM login_backoff) + (SELECT count(*) FROM known_places)
+                      + (SELECT count(*) FROM replaced_tokens)",
             )
             .await
     };
