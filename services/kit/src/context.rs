@@ -6,7 +6,7 @@ use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::BuildHasher;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -97,6 +97,14 @@ impl ClientAddr {
         ClientAddr(
             RequestContext::with(|request| request.client).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         )
+    }
+}
+
+/// Whom an address belongs to: one household or machine has a whole /64 of IPv6, and an address of it is not a client.
+pub(crate) fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 

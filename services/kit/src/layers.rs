@@ -23,7 +23,7 @@ use tower::Service;
 use crate::access::{CallerKind, Gate};
 use crate::body::{Bounded, Streamed, Waiting};
 use crate::config::Limits;
-use crate::context::RequestContext;
+use crate::context::{RequestContext, household};
 use crate::limit::{Decision, Limiter, Quota};
 use crate::metrics::{Gauge, RouteSeries};
 use crate::telemetry::{self, AccessLine};
@@ -201,7 +201,7 @@ impl Edge {
 
     async fn take_quota(&self, headers: &HeaderMap) -> Result<Option<(Decision, Quota)>, ApiError> {
         let Some(quota) = self.quota else { return Ok(None) };
-        let address = client_key(ClientAddr::current().0);
+        let address = household(ClientAddr::current().0).to_string();
         let decision = match self.known_caller(headers) {
             // By its client id alone: all its replicas may come from one address.
             Some((CallerKind::Service, client)) => {
@@ -287,14 +287,6 @@ fn forwarded(hop: &str) -> Option<IpAddr> {
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse().or_else(|_| hop.parse::<SocketAddr>().map(|socket| socket.ip()));
     address.ok().map(|address: IpAddr| address.to_canonical())
-}
-
-/// One household or machine has a whole /64 of IPv6: an address of it is not a client.
-fn client_key(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("{:x}/64", u128::from(address) >> 64),
-    }
 }
 
 /// A place among the requests being worked on.

@@ -2,8 +2,10 @@
 //! its bodies by halves would hold every place. A body that comes together with its head is none of them.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::context::household;
 
 /// The bodies that are waited for, by client.
 #[derive(Debug, Clone)]
@@ -50,14 +52,6 @@ impl Drop for Share {
                 of.remove(&self.client);
             }
         }
-    }
-}
-
-/// One household or machine has a whole /64 of IPv6.
-fn household(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::{backoff, tokens};
 use crate::domain::email::Email;
 
 /// The live session and its whole account in one statement: what each signed-in call asks, and all that
@@ -114,24 +115,23 @@ pub async fn update(tx: &mut PgConnection, user: UserId, change: &UpdateProfile)
 /// Takes everything about the person out of the database. The row keeps its id, because orders point to it.
 /// True when there was an account to close.
 pub async fn anonymise(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
-    let user = user.uuid();
+    let id = user.uuid();
     let done = sqlx::query!(
         "UPDATE users SET status = 'deleted', email = NULL, pending_email = NULL, email_verified_at = NULL, password_hash = NULL,
                 disabled_reason = NULL, roles = '{customer}', display_name = '', phone = NULL, locale = 'en',
                 deleted_at = now(), updated_at = now(), version = version + 1
          WHERE id = $1 AND status <> 'deleted'",
-        user
+        id
     )
     .execute(&mut *tx)
     .await?;
     // Sessions hold addresses and browsers, so they go too, and their refresh tokens with them.
-    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user).execute(&mut *tx).await?;
-    sqlx::query!("DELETE FROM addresses WHERE user_id = $1", user).execute(&mut *tx).await?;
-    sqlx::query!("DELETE FROM totp WHERE user_id = $1", user).execute(&mut *tx).await?;
-    sqlx::query!("DELETE FROM recovery_codes WHERE user_id = $1", user).execute(&mut *tx).await?;
-    sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user).execute(&mut *tx).await?;
-    sqlx::query!("DELETE FROM replaced_tokens WHERE user_id = $1", user).execute(&mut *tx).await?;
-    sqlx::query!("DELETE FROM known_places WHERE user_id = $1", user).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", id).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM addresses WHERE user_id = $1", id).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM totp WHERE user_id = $1", id).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM recovery_codes WHERE user_id = $1", id).execute(&mut *tx).await?;
+    tokens::clear(&mut *tx, user).await?;
+    backoff::forget_places(tx, user).await?;
     Ok(done.rows_affected() == 1)
 }
 
