@@ -2,12 +2,12 @@
 //! system gave to somebody else is never signalled. Knows nothing of what the process does.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,15 @@ use serde::{Deserialize, Serialize};
 pub const MARK: &str = "SHOP_COMPONENT_DIR";
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How often a process must be seen without an environment before that is believed.
+const LOOKS_FOR_NONE: u32 = 10;
+
+/// How long a process may take to become another program before it is taken for one that bears no mark.
+const BECOMING: Duration = Duration::from_millis(100);
+
+/// The most that is read of an environment. Linux allows 6 MiB of words and environment together; ours have a few KiB.
+const ENVIRONMENT_BYTES: usize = 512 * 1024;
 
 /// A process of this machine since it was last started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,6 +77,34 @@ impl Proc {
             .filter(|word| !word.is_empty())
             .map(|word| String::from_utf8_lossy(word).into_owned())
             .collect()
+    }
+
+    /// What it was started with, `NAME=value`, each ended by a NUL; empty when it is gone, or another user's.
+    fn environment(self) -> Vec<u8> {
+        let has_words = || !self.command_line().is_empty();
+        let has_program = || std::fs::read_link(format!("/proc/{}/exe", self.pid)).is_ok();
+        // A process that is becoming another program has for a moment no environment and no words, and what was opened
+        // just before reads as empty just after. Where there are words and nothing else, time after time, there is none.
+        let mut looks = 0;
+        let until = Instant::now() + BECOMING;
+        while looks < LOOKS_FOR_NONE && Instant::now() < until {
+            match self.environment_now() {
+                None => break,
+                Some(environment) if !environment.is_empty() => return environment,
+                Some(_) if !has_program() || !self.is_alive() => break,
+                Some(_) => looks += u32::from(has_words()),
+            }
+            std::thread::yield_now();
+        }
+        Vec::new()
+    }
+
+    fn environment_now(self) -> Option<Vec<u8>> {
+        // In one piece: what is read after the process became another program is the end of the file.
+        let mut environment = vec![0; ENVIRONMENT_BYTES];
+        let length = File::open(format!("/proc/{}/environ", self.pid)).ok()?.read(&mut environment).ok()?;
+        environment.truncate(length);
+        Some(environment)
     }
 
     /// The memory it holds in RAM now, in bytes.
@@ -156,9 +193,6 @@ pub fn marked(dir: &Path) -> Vec<Proc> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(Proc::of)
-        .filter(|proc| {
-            let environment = std::fs::read(format!("/proc/{}/environ", proc.pid)).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
-        })
+        .filter(|proc| proc.environment().split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()))
         .collect()
 }

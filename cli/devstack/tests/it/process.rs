@@ -58,12 +58,25 @@ async fn one_that_ends_while_it_is_signalled_is_gone_and_no_error() {
 #[tokio::test]
 async fn its_output_is_in_the_log_and_its_mark_finds_it() {
     let dir = super::folder();
-    let proc = shell(&dir, "echo out; echo err >&2; sleep 60 & wait");
+    let proc = shell(&dir, "sleep 60 & echo out; echo err >&2; wait");
     logged(&dir, "out\nerr").await;
     let found = marked(dir.path());
     assert!(found.contains(&proc));
+    assert_eq!(found.len(), 2, "the child bears the mark as well");
     for proc in found {
         proc.stop(Signal::KILL, Duration::from_secs(10)).await.unwrap();
     }
     assert_eq!(marked(dir.path()), []);
+}
+
+/// Between two programs a process has for a moment no environment that could be read.
+#[tokio::test]
+async fn its_mark_finds_it_while_it_becomes_another_program() {
+    let dir = super::folder();
+    let restless = dir.path().join("restless.sh");
+    std::fs::write(&restless, "exec sh restless.sh").unwrap();
+    let proc = shell(&dir, "exec sh restless.sh");
+    let missed = (0..2_000).filter(|_| marked(dir.path()) != [proc]).count();
+    proc.stop(Signal::KILL, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(missed, 0, "of 2000 looks");
 }
