@@ -83,7 +83,7 @@ pub struct UserDetail {
     pub phone: Option<String>,
     pub locale: String,
     pub two_factor: bool,
-    /// Sessions that have not ended.
+    /// Sessions that have not ended, as of now: the `ETag` is that of the account, and stays when one begins or ends.
     pub live_sessions: i64,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

@@ -213,8 +213,7 @@ pub struct Session {
     "expires_at": "2026-12-06T09:00:00Z"
 }] }))]
 pub struct SessionList {
-    /// The thousand newest. All of them are in `GET /users/me/export`, and `DELETE /users/me/sessions` ends every other one,
-    /// listed or not.
+    /// All of them: an account has a hundred at most, and the one that was used longest ago gives way.
     pub items: Vec<Session>,
 }
 
@@ -225,6 +224,19 @@ pub struct SessionList {
 pub struct ConfirmPassword {
     #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub password: String,
+}
+
+/// Closes the account, said once more by who one is.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "password": "correct horse battery staple" }))]
+pub struct CloseAccount {
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
+    pub password: String,
+    /// Needed with a second factor in force: of the app, or a recovery code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\u0000]*$")]
+    pub code: Option<String>,
 }
 
 /// A second factor that waits for its first code.
@@ -340,6 +352,13 @@ impl Validate for ConfirmPassword {
     }
 }
 
+impl Validate for CloseAccount {
+    fn validate(&self, v: &mut Violations) {
+        v.length("/password", &self.password, 1, PASSWORD);
+        second_factor(v, self.code.as_deref());
+    }
+}
+
 impl Validate for TotpCode {
     fn validate(&self, v: &mut Violations) {
         digits(v, "/code", &self.code);
@@ -349,7 +368,14 @@ impl Validate for TotpCode {
 impl Validate for ConfirmWithCode {
     fn validate(&self, v: &mut Violations) {
         v.length("/password", &self.password, 1, PASSWORD);
-        v.length("/code", &self.code, 1, 64);
+        second_factor(v, Some(&self.code));
+    }
+}
+
+/// A code of either kind, where there is one.
+pub(super) fn second_factor(v: &mut Violations, code: Option<&str>) {
+    if let Some(code) = code {
+        v.length("/code", code, 1, 64);
     }
 }
 

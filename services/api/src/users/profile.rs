@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::audit::AuditEntry;
-use super::auth::{PASSWORD, Session};
+use super::auth::{PASSWORD, Session, second_factor};
 use super::{AccountRole, rules};
 use crate::country::Country;
 use crate::ids::{AddressId, UserId};
@@ -126,6 +126,10 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Opti
 pub struct ChangePassword {
     #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub current_password: String,
+    /// Needed with a second factor in force: of the app, or a recovery code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\u0000]*$")]
+    pub code: Option<String>,
     /// 12 to 256 characters, not a common password, not made of the e-mail address.
     #[schema(min_length = 12, max_length = 256, pattern = r"^[^\u0000]*$")]
     pub new_password: String,
@@ -134,6 +138,7 @@ pub struct ChangePassword {
 impl Validate for ChangePassword {
     fn validate(&self, v: &mut Violations) {
         v.length("/current_password", &self.current_password, 1, PASSWORD);
+        second_factor(v, self.code.as_deref());
         rules::new_password(v, &self.new_password);
     }
 }
@@ -147,12 +152,17 @@ pub struct ChangeEmail {
     pub email: String,
     #[schema(min_length = 1, max_length = 1024, pattern = r"^[^\u0000]*$")]
     pub password: String,
+    /// Needed with a second factor in force: of the app, or a recovery code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\u0000]*$")]
+    pub code: Option<String>,
 }
 
 impl Validate for ChangeEmail {
     fn validate(&self, v: &mut Violations) {
         rules::email(v, &self.email);
         v.length("/password", &self.password, 1, PASSWORD);
+        second_factor(v, self.code.as_deref());
     }
 }
 

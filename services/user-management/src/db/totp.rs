@@ -38,6 +38,11 @@ pub async fn get(db: impl PgExecutor<'_>, user: UserId) -> sqlx::Result<Option<F
     .await
 }
 
+/// Whether a second factor is asked for.
+pub async fn in_force(tx: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
+    Ok(get(tx, user).await?.is_some_and(|factor| factor.confirmed))
+}
+
 /// Puts a begun factor into force with the step of the first code of this seed. False when it was in force already, or
 /// has another seed by now.
 pub async fn confirm(

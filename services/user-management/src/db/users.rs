@@ -37,7 +37,11 @@ pub async fn register(
                display_name  = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
                                     THEN excluded.display_name ELSE u.display_name END,
                created_at    = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
-                                    THEN now() ELSE u.created_at END
+                                    THEN now() ELSE u.created_at END,
+               updated_at    = CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
+                                    THEN now() ELSE u.updated_at END,
+               version       = u.version + CASE WHEN u.email_verified_at IS NULL AND u.status = 'active'
+                                                THEN 1 ELSE 0 END
            RETURNING id, email_verified_at IS NOT NULL OR status <> 'active' AS "taken!""#,
         UserId::new().uuid(),
         email.as_str(),

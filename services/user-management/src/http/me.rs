@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 use shop_api::Code;
 use shop_api::Permission::{ProfileRead, ProfileWrite, SecurityWrite};
-use shop_api::users::auth::ConfirmPassword;
+use shop_api::users::auth::CloseAccount;
 use shop_api::users::profile::{Account, ChangeEmail, UpdateProfile};
 use shop_kit::etag::{ETag, IfMatch, IfNoneMatch};
 use shop_kit::{Access, ApiError, ApiRouter, ClientAddr, Json, mail};
@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::audit::record;
 use super::field;
-use super::reauth::{confirm_password, limit};
+use super::reauth::{confirm, limit};
 use crate::db::sessions::Ended;
 use crate::db::{admin, profile, sessions};
 use crate::domain::email::Email;
@@ -70,27 +70,31 @@ async fn update(
 /// Everything about you is erased or anonymised, here and in the other services. There is no way back. For as long as
 /// the audit log is kept, it goes on saying what was done to the account, without name and address; with the reason that
 /// an administrator wrote, if the account was ever disabled.
-#[utoipa::path(delete, path = "/users/me", operation_id = "close_account", tag = "profile", request_body = ConfirmPassword,
-    responses((status = 204, description = "Closed"), (status = 409, description = "You are the last administrator")))]
+#[utoipa::path(delete, path = "/users/me", operation_id = "close_account", tag = "profile", request_body = CloseAccount,
+    responses(
+        (status = 204, description = "Closed"),
+        (status = 401, description = "The password or the code is wrong, or a code is needed"),
+        (status = 409, description = "You are the last administrator")))]
 async fn close(
     State(state): State<AppState>,
     me: SignedIn,
-    Json(confirmation): Json<ConfirmPassword>,
+    Json(closing): Json<CloseAccount>,
 ) -> Result<StatusCode, ApiError> {
-    let confirmed = confirm_password(&state, &me, &confirmation.password).await?;
+    let confirmed = confirm(&state, &me, &closing.password, closing.code.as_deref()).await?;
     let mut tx = state.pool.begin().await?;
     // Before the account itself: administrators are locked in one order.
     let locked = admin::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
-    confirmed.hold(&mut tx, &me).await?;
+    let mut held = confirmed.hold(&state, tx, &me).await?;
     if locked.is_last_admin {
         return Err(Code::LastAdmin.into());
     }
-    let ended = sessions::revoke_all(&mut tx, me.user(), None, Ended::Deleted).await?;
-    profile::anonymise(&mut tx, me.user()).await?;
-    events::sessions_revoked(&mut tx, me.user(), &ended, Ended::Deleted).await?;
-    events::user_deleted(&mut tx, me.user()).await?;
-    record(&mut tx, "user.deleted", me.user().uuid(), me.user().uuid(), json!({})).await?;
-    tx.commit().await?;
+    let tx = &mut held.tx;
+    let ended = sessions::revoke_all(tx, me.user(), None, Ended::Deleted).await?;
+    profile::anonymise(tx, me.user()).await?;
+    events::sessions_revoked(tx, me.user(), &ended, Ended::Deleted).await?;
+    events::user_deleted(tx, me.user()).await?;
+    record(tx, "user.deleted", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    held.commit(&state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,7 +103,9 @@ async fn close(
 /// A mail goes to the new address; give its token to `POST /auth/verify` and the change takes effect. The answer is
 /// the same whether or not the address belongs to somebody else.
 #[utoipa::path(post, path = "/users/me/email", tag = "security", request_body = ChangeEmail,
-    responses((status = 202, description = "A mail is on its way to the new address")))]
+    responses(
+        (status = 202, description = "A mail is on its way to the new address"),
+        (status = 401, description = "The password or the code is wrong, or a code is needed")))]
 async fn change_email(
     State(state): State<AppState>,
     me: SignedIn,
@@ -109,13 +115,13 @@ async fn change_email(
     // It mails to whatever address is given.
     limit(&state, from, state.quotas.mail).await?;
     let email = Email::parse(&change.email).map_err(|error| field("/email", "malformed", error))?;
-    let confirmed = confirm_password(&state, &me, &change.password).await?;
-    let mut tx = state.pool.begin().await?;
-    confirmed.hold(&mut tx, &me).await?;
-    profile::set_pending_email(&mut tx, me.user(), Some(&email)).await?;
-    record(&mut tx, "email.change_requested", me.user().uuid(), me.user().uuid(), json!({})).await?;
-    mail::enqueue(&mut *tx, NOTICE, me.user().uuid(), &json!({})).await?;
-    mail::enqueue(&mut *tx, "email_change", me.user().uuid(), &json!({})).await?;
-    tx.commit().await?;
+    let confirmed = confirm(&state, &me, &change.password, change.code.as_deref()).await?;
+    let mut held = confirmed.hold(&state, state.pool.begin().await?, &me).await?;
+    let tx = &mut held.tx;
+    profile::set_pending_email(tx, me.user(), Some(&email)).await?;
+    record(tx, "email.change_requested", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut **tx, NOTICE, me.user().uuid(), &json!({})).await?;
+    mail::enqueue(&mut **tx, "email_change", me.user().uuid(), &json!({})).await?;
+    held.commit(&state).await?;
     Ok(StatusCode::ACCEPTED)
 }

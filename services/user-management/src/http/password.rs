@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use utoipa_axum::routes;
 
 use super::audit::record;
-use super::reauth::confirm_password;
+use super::reauth::confirm;
 use super::register::{ask_for_mail, proved};
 use super::weak;
 use crate::db::backoff;
@@ -83,21 +83,23 @@ async fn reset(
 ///
 /// Ends every other session.
 #[utoipa::path(post, path = "/users/me/password", tag = "security", request_body = ChangePassword,
-    responses((status = 204, description = "Changed")))]
+    responses(
+        (status = 204, description = "Changed"),
+        (status = 401, description = "The password or the code is wrong, or a code is needed")))]
 async fn change_password(
     State(state): State<AppState>,
     me: SignedIn,
     Json(change): Json<ChangePassword>,
 ) -> Result<StatusCode, ApiError> {
-    let confirmed = confirm_password(&state, &me, &change.current_password).await?;
+    let confirmed = confirm(&state, &me, &change.current_password, change.code.as_deref()).await?;
     let password = NewPassword::check(&change.new_password, &me.account.email)
         .map_err(|reason| weak("/new_password", reason))?;
     let hash = state.hasher.hash(&password).await?;
-    let mut tx = state.pool.begin().await?;
-    confirmed.hold(&mut tx, &me).await?;
-    replace(&mut tx, me.user(), &hash, Some(me.session), Ended::PasswordChanged).await?;
-    record(&mut tx, "password.changed", me.user().uuid(), me.user().uuid(), json!({})).await?;
-    tx.commit().await?;
+    let mut held = confirmed.hold(&state, state.pool.begin().await?, &me).await?;
+    let tx = &mut held.tx;
+    replace(tx, me.user(), &hash, Some(me.session), Ended::PasswordChanged).await?;
+    record(tx, "password.changed", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    held.commit(&state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,4 +1,5 @@
-//! Throttled comparison of a password: for signing in, and once more before what a stolen access token must not do.
+//! Throttled comparison of a password: for signing in, and once more, with the second factor, before what a stolen access
+//! token must not do.
 
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use shop_api::Code;
 use shop_api::ids::UserId;
 use shop_kit::limit::Decision;
 use shop_kit::{ApiError, ClientAddr, Quota};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::audit::record;
+use super::second_factor::{Proof, accept};
 use crate::db::backoff::{self, Attempt, Reserved};
-use crate::db::users;
+use crate::db::{totp, users};
 use crate::domain::throttle::{ACCOUNT_BUDGET, LONGEST, account_key, network, place_key, session_key};
 use crate::hashing::Verdict;
 use crate::signed_in::SignedIn;
@@ -85,21 +87,67 @@ pub(super) async fn compare(
     }
 }
 
-/// A password that was found right.
+/// Who one is, said once more: the password was right. Whether a code is needed, and right, is asked of the held account.
 #[must_use = "it counts in the transaction that holds the account"]
 pub(super) struct Confirmed {
-    /// What it was compared with.
+    /// What the password was compared with.
     password_hash: String,
+    /// The code, and the attempt that it is.
+    code: Option<(String, Reserved)>,
+}
+
+/// An account that is held until the transaction ends, for what was asked for.
+#[must_use = "nothing is done before it is committed"]
+pub(super) struct Held {
+    pub(super) tx: Transaction<'static, Postgres>,
+    pub(super) attempt: Option<Reserved>,
 }
 
 impl Confirmed {
-    /// Holds the account until the transaction ends, for what the password was asked for. Comparing takes long: a
-    /// reset in the meantime shuts out whoever knew the password before.
-    pub(super) async fn hold(&self, tx: &mut PgConnection, me: &SignedIn) -> Result<(), ApiError> {
+    /// Holds the account until the transaction ends. Comparing takes long: a reset in the meantime shuts out whoever knew
+    /// the password before.
+    pub(super) async fn hold_for_password(
+        &self,
+        tx: &mut PgConnection,
+        me: &SignedIn,
+    ) -> Result<(), ApiError> {
         if me.hold(tx).await?.password_hash == self.password_hash {
             return Ok(());
         }
         Err(ApiError::code(Code::InvalidCredentials).detail("the password was changed meanwhile"))
+    }
+
+    /// The same, and uses the code up, which a second factor in force asks for.
+    pub(super) async fn hold(
+        self,
+        state: &AppState,
+        mut tx: Transaction<'static, Postgres>,
+        me: &SignedIn,
+    ) -> Result<Held, ApiError> {
+        self.hold_for_password(&mut tx, me).await?;
+        match (totp::in_force(&mut tx, me.user()).await?, self.code) {
+            (true, Some((code, attempt))) => {
+                if accept(&mut tx, state, me.user(), &Proof::guess(&code)).await? {
+                    return Ok(Held { tx, attempt: Some(attempt) });
+                }
+                record(&mut tx, "totp.refused", me.user().uuid(), me.user().uuid(), json!({})).await?;
+                tx.commit().await?;
+                Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"))
+            }
+            (true, None) => Err(Code::SecondFactorRequired.into()),
+            (false, code) => Ok(Held { tx, attempt: code.map(|(_, attempt)| attempt) }),
+        }
+    }
+}
+
+impl Held {
+    /// Does what was asked for. What was right is no failure.
+    pub(super) async fn commit(self, state: &AppState) -> Result<(), ApiError> {
+        self.tx.commit().await?;
+        if let Some(attempt) = self.attempt {
+            backoff::give_back(&state.pool, &attempt).await?;
+        }
+        Ok(())
     }
 }
 
@@ -110,11 +158,12 @@ pub(super) async fn refused(state: &AppState, action: &'static str, user: UserId
     Ok(tx.commit().await?)
 }
 
-/// Asks a signed-in user for the password once more.
-pub(super) async fn confirm_password(
+/// Asks a signed-in user who they are once more: for the password, and for the second factor where one is in force.
+pub(super) async fn confirm(
     state: &AppState,
     me: &SignedIn,
     password: &str,
+    code: Option<&str>,
 ) -> Result<Confirmed, ApiError> {
     let user = users::credentials(&state.pool, me.user()).await?.ok_or(Code::SessionEnded)?;
     let _place = state.hasher.signed_in()?;
@@ -125,5 +174,9 @@ pub(super) async fn confirm_password(
         return Err(ApiError::code(Code::InvalidCredentials).detail("the password is wrong"));
     }
     backoff::give_back(&state.pool, &attempt).await?;
-    Ok(Confirmed { password_hash: user.password_hash })
+    let code = match code.filter(|_| user.two_factor) {
+        Some(code) => Some((code.to_owned(), admit_signed_in(state, me).await?)),
+        None => None,
+    };
+    Ok(Confirmed { password_hash: user.password_hash, code })
 }

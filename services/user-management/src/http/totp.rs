@@ -7,14 +7,14 @@ use serde_json::json;
 use shop_api::users::auth::{ConfirmPassword, ConfirmWithCode, RecoveryCodes, TotpCode, TotpStarted};
 use shop_api::{Code, Permission};
 use shop_kit::{Access, ApiError, ApiRouter, Json, mail};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::PgConnection;
 use utoipa_axum::routes;
 
 use super::audit::record;
 use super::auth::secret;
-use super::reauth::{admit_signed_in, confirm_password, refused};
-use super::second_factor::{Proof, accept, unix_now, unseal};
-use crate::db::backoff::{self, Reserved};
+use super::reauth::{Held, admit_signed_in, confirm, refused};
+use super::second_factor::{unix_now, unseal};
+use crate::db::backoff;
 use crate::db::{totp, users};
 use crate::domain::token::SecretHash;
 use crate::domain::totp::{RECOVERY_CODES, RecoveryCode, Seed};
@@ -28,7 +28,7 @@ pub(super) fn router() -> ApiRouter<AppState> {
     let access = Access::Need(Permission::SecurityWrite);
     ApiRouter::new()
         .route(access, routes!(begin, remove))
-        .route(access, routes!(confirm))
+        .route(access, routes!(put_into_force))
         .route(access, routes!(renew_recovery_codes))
 }
 
@@ -42,11 +42,11 @@ async fn begin(
     me: SignedIn,
     Json(body): Json<ConfirmPassword>,
 ) -> Result<Response, ApiError> {
-    let confirmed = confirm_password(&state, &me, &body.password).await?;
+    let confirmed = confirm(&state, &me, &body.password, None).await?;
     let seed = Seed::generate();
     let sealed = state.totp_keys.sealer().seal(me.user().uuid().as_bytes(), seed.as_bytes());
     let mut tx = state.pool.begin().await?;
-    confirmed.hold(&mut tx, &me).await?;
+    confirmed.hold_for_password(&mut tx, &me).await?;
     if !totp::begin(&mut tx, me.user(), &sealed).await? {
         return Err(
             ApiError::code(Code::AlreadyExists).detail("a second factor is in force: remove it first")
@@ -68,7 +68,7 @@ async fn begin(
         (status = 401, description = "The code is wrong"),
         (status = 404, description = "No second factor was begun"),
         (status = 409, description = "It is in force already")))]
-async fn confirm(
+async fn put_into_force(
     State(state): State<AppState>,
     me: SignedIn,
     Json(body): Json<TotpCode>,
@@ -109,13 +109,13 @@ async fn remove(
     me: SignedIn,
     Json(body): Json<ConfirmWithCode>,
 ) -> Result<StatusCode, ApiError> {
-    let (mut tx, attempt) = prove_both(&state, &me, &body).await?;
-    totp::remove(&mut tx, me.user()).await?;
-    users::touch(&mut tx, me.user()).await?;
-    record(&mut tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
-    mail::enqueue(&mut *tx, "totp_disabled", me.user().uuid(), &json!({})).await?;
-    tx.commit().await?;
-    backoff::give_back(&state.pool, &attempt).await?;
+    let mut held = prove_both(&state, &me, &body).await?;
+    let tx = &mut held.tx;
+    totp::remove(tx, me.user()).await?;
+    users::touch(tx, me.user()).await?;
+    record(tx, "totp.disabled", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut **tx, "totp_disabled", me.user().uuid(), &json!({})).await?;
+    held.commit(&state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -132,41 +132,20 @@ async fn renew_recovery_codes(
     me: SignedIn,
     Json(body): Json<ConfirmWithCode>,
 ) -> Result<Response, ApiError> {
-    let (mut tx, attempt) = prove_both(&state, &me, &body).await?;
-    let codes = new_recovery_codes(&mut tx, &me).await?;
-    record(&mut tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
-    mail::enqueue(&mut *tx, "recovery_codes_renewed", me.user().uuid(), &json!({})).await?;
-    tx.commit().await?;
-    backoff::give_back(&state.pool, &attempt).await?;
+    let mut held = prove_both(&state, &me, &body).await?;
+    let tx = &mut held.tx;
+    let codes = new_recovery_codes(tx, &me).await?;
+    record(tx, "totp.recovery_codes_renewed", me.user().uuid(), me.user().uuid(), json!({})).await?;
+    mail::enqueue(&mut **tx, "recovery_codes_renewed", me.user().uuid(), &json!({})).await?;
+    held.commit(&state).await?;
     Ok(secret(&codes))
 }
 
-/// Password and code were right: the transaction in which the code is used up and the account held, and the attempt to be
-/// given back when it is committed.
-async fn prove_both(
-    state: &AppState,
-    me: &SignedIn,
-    body: &ConfirmWithCode,
-) -> Result<(Transaction<'static, Postgres>, Reserved), ApiError> {
-    let confirmed = confirm_password(state, me, &body.password).await?;
-    need_factor(&state.pool, me).await?;
-    let attempt = admit_signed_in(state, me).await?;
-    let mut tx = state.pool.begin().await?;
-    confirmed.hold(&mut tx, me).await?;
-    if accept(&mut tx, state, me.user(), &Proof::guess(&body.code)).await? {
-        return Ok((tx, attempt));
-    }
-    // Given up before it is written down: that takes a connection of its own, and whoever holds one must not wait for
-    // another.
-    tx.rollback().await?;
-    refused(state, "totp.refused", me.user()).await?;
-    Err(ApiError::code(Code::InvalidCredentials).detail("the code is wrong, over or was used"))
-}
-
-/// 404 where no second factor is in force.
-async fn need_factor(pool: &PgPool, me: &SignedIn) -> Result<(), ApiError> {
-    let factor = totp::get(pool, me.user()).await?;
-    if factor.is_some_and(|factor| factor.confirmed) { Ok(()) } else { Err(Code::NotFound.into()) }
+/// Holds the account once password and code were right; 404 where no second factor is in force.
+async fn prove_both(state: &AppState, me: &SignedIn, body: &ConfirmWithCode) -> Result<Held, ApiError> {
+    let confirmed = confirm(state, me, &body.password, Some(&body.code)).await?;
+    let mut held = confirmed.hold(state, state.pool.begin().await?, me).await?;
+    if totp::in_force(&mut held.tx, me.user()).await? { Ok(held) } else { Err(Code::NotFound.into()) }
 }
 
 async fn new_recovery_codes(tx: &mut PgConnection, me: &SignedIn) -> Result<RecoveryCodes, ApiError> {

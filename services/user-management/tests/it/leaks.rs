@@ -76,12 +76,12 @@ async fn signing(world: &World) -> Vec<String> {
     let body = json!({ "email": ADA, "password": SECRET, "recovery_code": codes.recovery_codes[0] });
     world.login_with(body).await.expect(200);
     me.post("/users/me/email")
-        .json(&json!({ "email": format!("new.{ADA}"), "password": SECRET }))
+        .json(&json!({ "email": format!("new.{ADA}"), "password": SECRET, "code": codes.recovery_codes[1] }))
         .send()
         .await
         .expect(202);
     let moved = world.mailed_token(&format!("new.{ADA}"), "Verify your new e-mail address").await;
-    rest_of_the_day(&me, &code).await;
+    rest_of_the_day(&me, &code, &codes.recovery_codes[2]).await;
     world.forgot(ADA).await.expect(202);
     let reset = world.mailed_token(ADA, "Set a new password").await;
     world.reset(&reset, NEW).await.expect(204);
@@ -97,7 +97,7 @@ async fn signing(world: &World) -> Vec<String> {
 }
 
 /// What a person does with the account, and how they part with it; the last is taken back with a wrong password.
-async fn rest_of_the_day(me: &Client, used_code: &str) {
+async fn rest_of_the_day(me: &Client, used_code: &str, good_code: &str) {
     let name = json!({ "display_name": "Sentinel", "phone": "+442079460018" });
     me.patch("/users/me").if_match("*").json(&name).send().await.expect(200);
     let home =
@@ -108,7 +108,7 @@ async fn rest_of_the_day(me: &Client, used_code: &str) {
     me.get("/users/me/export").send().await.expect(200);
     let both = json!({ "password": SECRET, "code": used_code });
     me.delete("/users/me/totp").json(&both).send().await.expect(401);
-    let change = json!({ "current_password": SECRET, "new_password": SECRET });
+    let change = json!({ "current_password": SECRET, "new_password": SECRET, "code": good_code });
     me.post("/users/me/password").json(&change).send().await.expect(204);
     me.delete("/users/me").json(&json!({ "password": NEW })).send().await.expect(401);
 }

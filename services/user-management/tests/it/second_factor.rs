@@ -168,6 +168,34 @@ async fn it_is_taken_away_with_password_and_code_only() {
 }
 
 #[tokio::test]
+async fn what_a_stolen_session_must_not_do_asks_for_a_code_as_well() {
+    let world = World::start().await;
+    let (me, seed, codes) = with_factor(&world).await;
+    let fresh = "a fresh one for the harbour";
+    let asked = [
+        ("POST", "/users/me/email", json!({ "email": "ada.king@shop.example", "password": SECRET }), 202),
+        ("POST", "/users/me/password", json!({ "current_password": SECRET, "new_password": fresh }), 204),
+        ("DELETE", "/users/me", json!({ "password": fresh }), 204),
+    ];
+    let good = [code(&seed, 0), code(&seed, 1), codes.recovery_codes[3].to_lowercase()];
+    for ((method, path, body, done), good) in asked.into_iter().zip(good) {
+        let send = |code: Option<&str>| {
+            let mut body = body.clone();
+            if let Some(code) = code {
+                body["code"] = json!(code);
+            }
+            me.request(method.parse().unwrap(), path).json(&body).send()
+        };
+        send(None).await.expect_problem(Code::SecondFactorRequired);
+        send(Some(&code(&seed, 1000))).await.expect_problem(Code::InvalidCredentials);
+        send(Some(&good)).await.expect(done);
+        if path == "/users/me/email" {
+            send(Some(&good)).await.expect_problem(Code::InvalidCredentials);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reset_leaves_the_second_factor_in_force() {
     let world = World::start().await;
     with_factor(&world).await;
