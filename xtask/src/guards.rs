@@ -1,7 +1,7 @@
 //! `cargo xtask guards`: takes each guard of testing/guards.toml out of a scratch copy and expects its test to go red.
 //! Must not touch the checkout.
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -92,6 +92,8 @@ struct Copy<'a> {
     repo: &'a Repo,
     root: tempfile::TempDir,
     target: PathBuf,
+    /// The folder of each package.
+    packages: BTreeMap<String, PathBuf>,
 }
 
 impl<'a> Copy<'a> {
@@ -99,14 +101,19 @@ impl<'a> Copy<'a> {
         let root = tempfile::tempdir().context("no folder for the copy")?;
         let listed =
             read(repo.program("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
+        let mut packages = BTreeMap::new();
         for path in listed.split('\0').filter(|path| repo.root.join(path).is_file()) {
             let to = root.path().join(path);
-            std::fs::create_dir_all(to.parent().context("a file has a folder")?)?;
-            std::fs::copy(repo.root.join(path), to).with_context(|| format!("{path} cannot be copied"))?;
+            let folder = to.parent().context("a file has a folder")?;
+            std::fs::create_dir_all(folder)?;
+            std::fs::copy(repo.root.join(path), &to).with_context(|| format!("{path} cannot be copied"))?;
+            if path.ends_with("Cargo.toml") {
+                packages.extend(package_of(&to)?.map(|name| (name, folder.to_owned())));
+            }
         }
         // Tests that ask git what is tracked need a repository around them.
         run(repo.program("git").args(["init", "--quiet"]).current_dir(root.path()))?;
-        Ok(Self { repo, root, target: repo.cache.join("target-guards") })
+        Ok(Self { repo, root, target: repo.cache.join("target-guards"), packages })
     }
 
     /// The tests of the guards that pass while every guard is in its place. One at a time: some compare durations.
@@ -119,7 +126,7 @@ impl<'a> Copy<'a> {
         for (package, tests) in wanted {
             ui::line(format_args!("{package}: the {} tests with every guard in its place", tests.len()));
             let tests: Vec<&str> = tests.into_iter().collect();
-            passing.extend(passed(&self.test(package, &tests)?.1));
+            passing.extend(passed(&self.test(&["--tests"], package, &tests)?.1));
         }
         Ok(passing)
     }
@@ -133,7 +140,7 @@ impl<'a> Copy<'a> {
         ensure!(places == 1, "`find` stands {places} times in {}, not once", guard.file);
         ensure!(passes, "with the guard the test is not one that passes");
         std::fs::write(&file, original.replacen(&guard.find, &guard.replace, 1))?;
-        let without = self.test(&guard.package, &[&guard.test]);
+        let without = self.test(self.targets(guard), &guard.package, &[&guard.test]);
         std::fs::write(&file, original)?;
         let (passed, text) = without?;
         if passed {
@@ -144,19 +151,41 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
-    fn test(&self, package: &str, tests: &[&str]) -> Result<(bool, String)> {
-        let mut command = self.repo.cargo(&["test", "--tests", "--no-fail-fast", "--package", package]);
+    /// Where the test of a guard stands: every other test program of its package would be compiled for nothing.
+    fn targets(&self, guard: &Guard) -> &'static [&'static str] {
+        let module = guard.test.split("::").next().unwrap_or_default();
+        let of_it = self.packages.get(&guard.package).is_some_and(|folder| {
+            let module = folder.join("tests/it").join(module);
+            module.is_dir() || module.with_extension("rs").is_file()
+        });
+        if of_it { &["--test", "it"] } else { &["--lib", "--bins"] }
+    }
+
+    fn test(&self, targets: &[&str], package: &str, tests: &[&str]) -> Result<(bool, String)> {
+        let mut command = self.repo.cargo(&["test", "--no-fail-fast", "--package", package]);
         let output = command
+            .args(targets)
             .args(["--", "--test-threads=1", "--exact"])
             .args(tests)
             .current_dir(self.root.path())
             .env("CARGO_TARGET_DIR", &self.target)
+            // Nobody looks at a backtrace, and without what one needs a change compiles sooner.
+            .env("CARGO_PROFILE_DEV_DEBUG", "none")
             .env("SHOP_TEST_TIER", "full")
             .output()
             .context("cargo cannot be started")?;
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         Ok((output.status.success(), text.into_owned()))
     }
+}
+
+/// The name of the package of a manifest; none of a workspace's.
+fn package_of(manifest: &Path) -> Result<Option<String>> {
+    let text = std::fs::read_to_string(manifest)
+        .with_context(|| format!("{} cannot be read", manifest.display()))?;
+    let document: DocumentMut = text.parse().with_context(|| format!("{}", manifest.display()))?;
+    let name = document.get("package").and_then(|package| package.get("name"));
+    Ok(name.and_then(toml_edit::Item::as_str).map(str::to_owned))
 }
 
 /// Whether something else panicked than what brings the test's world up: a database that does not answer proves nothing.
