@@ -7,11 +7,13 @@ use axum::Router;
 use http::Method;
 use shop_api::{Code, Problem};
 use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, Responses,
+    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder,
+    Responses,
 };
 use utoipa_axum::router::UtoipaMethodRouter;
 
@@ -188,13 +190,40 @@ fn describe(operation: &mut Operation, access: Access, refuses_queries: bool) {
     }
     let mut common: BTreeMap<String, Code> = BTreeMap::new();
     common.extend(codes.into_iter().map(|code| (code.status().to_string(), code)));
-    for (status, code) in common {
-        let there = operation.responses.responses.contains_key(&status);
-        if !there {
-            operation.responses.responses.insert(status, problem_response(code.title()));
+    give_errors_a_body(&mut operation.responses);
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response {
+            give_headers(status, response);
         }
     }
-    give_errors_a_body(&mut operation.responses);
+    for (status, code) in common {
+        let common = Ref::from_response_name(code.as_str());
+        operation.responses.responses.entry(status).or_insert(RefOr::Ref(common));
+    }
+}
+
+/// The headers that answers have whatever the handler: name, name among the components, and what it says.
+const HEADERS: [(&str, &str, &str); 5] = [
+    ("X-Request-Id", "RequestId", "Names this request in the logs of every service it went through"),
+    ("RateLimit-Policy", "RateLimitPolicy", "The limit that is nearest: q requests in w seconds"),
+    ("RateLimit", "RateLimit", "What is left of it: r requests now, all of them in t seconds"),
+    ("Retry-After", "RetryAfter", "Seconds after which to ask again"),
+    ("WWW-Authenticate", "Challenge", "How to come back (RFC 6750 §3)"),
+];
+
+/// Names the common headers of each answer; none of them is promised, as a proxy before us answers too.
+fn give_headers(status: &str, response: &mut Response) {
+    for (name, component, _) in HEADERS {
+        let has = match name {
+            "Retry-After" => matches!(status, "429" | "503" | "504"),
+            "WWW-Authenticate" => status == "401",
+            _ => true,
+        };
+        if has {
+            let header = Ref::new(format!("#/components/headers/{component}"));
+            response.headers.insert(name.to_owned(), RefOr::Ref(header));
+        }
+    }
 }
 
 /// Whether an operation refuses every query: it takes none, and is called by programs that were told so. What everybody
@@ -236,17 +265,14 @@ fn give_errors_a_body(responses: &mut Responses) {
             && (status.starts_with('4') || status.starts_with('5'))
             && response.content.is_empty()
         {
-            let described = std::mem::take(&mut response.description);
-            let RefOr::T(problem) = problem_response(&described) else { continue };
-            response.content = problem.content;
-            response.description = described;
+            response.content = problem_response(&response.description).content;
         }
     }
 }
 
-fn problem_response(description: &str) -> RefOr<utoipa::openapi::Response> {
+fn problem_response(description: &str) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(description).content(shop_api::problem::CONTENT_TYPE, content).into()
+    ResponseBuilder::new().description(description).content(shop_api::problem::CONTENT_TYPE, content).build()
 }
 
 fn components() -> Components {
@@ -255,6 +281,18 @@ fn components() -> Components {
     <Problem as utoipa::ToSchema>::schemas(&mut schemas);
     schemas.push(("Problem".to_owned(), <Problem as utoipa::PartialSchema>::schema()));
     components.schemas.extend(schemas);
+    for code in Code::ALL {
+        let mut response = problem_response(code.title());
+        give_headers(&code.status().to_string(), &mut response);
+        components.responses.insert(code.as_str().to_owned(), RefOr::T(response));
+    }
+    for (_, component, about) in HEADERS {
+        let header = HeaderBuilder::new()
+            .schema(Some(Object::with_type(Type::String)))
+            .description(Some(about))
+            .build();
+        components.headers.insert(component.to_owned(), RefOr::T(header));
+    }
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")

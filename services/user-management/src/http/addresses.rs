@@ -61,7 +61,7 @@ async fn add(
         ("If-None-Match" = Option<String>, Header, description = "The ETag you hold")),
     responses(
         (status = 200, body = Address, headers(("ETag" = String))),
-        (status = 304, description = "You hold this version already"), (status = 404)))]
+        (status = 304, description = "You hold this version already", headers(("ETag" = String))), (status = 404)))]
 async fn read(
     State(state): State<AppState>,
     me: SignedIn,

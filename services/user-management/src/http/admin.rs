@@ -88,7 +88,7 @@ async fn read(
 #[utoipa::path(post, path = "/users/{id}/disable", operation_id = "disable_user", tag = "administration", request_body = DisableUser,
     params(("id" = UserId, Path)),
     responses(
-        (status = 200, body = UserDetail), (status = 404),
+        (status = 200, body = UserDetail, headers(("ETag" = String))), (status = 404),
         (status = 409, description = "It is closed, or the last administrator's")))]
 async fn disable(
     State(state): State<AppState>,
@@ -117,7 +117,9 @@ async fn disable(
 ///
 /// Its owner has to sign in anew. Doing it twice changes nothing.
 #[utoipa::path(post, path = "/users/{id}/enable", operation_id = "enable_user", tag = "administration", params(("id" = UserId, Path)),
-    responses((status = 200, body = UserDetail), (status = 404), (status = 409, description = "It is closed")))]
+    responses(
+        (status = 200, body = UserDetail, headers(("ETag" = String))), (status = 404),
+        (status = 409, description = "It is closed")))]
 async fn enable(
     State(state): State<AppState>,
     caller: Caller,

@@ -38,7 +38,7 @@ pub(super) fn router() -> ApiRouter<AppState> {
     params(("If-None-Match" = Option<String>, Header, description = "The ETag you hold")),
     responses(
         (status = 200, body = Account, headers(("ETag" = String))),
-        (status = 304, description = "You hold this version already")))]
+        (status = 304, description = "You hold this version already", headers(("ETag" = String)))))]
 async fn read(me: SignedIn, held: IfNoneMatch) -> Response {
     held.answer(ETag::of_version(me.version), Json(me.account))
 }

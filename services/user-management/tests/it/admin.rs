@@ -161,6 +161,23 @@ async fn roles_are_set_on_what_was_read() {
     assert_eq!(detail.roles, [AccountRole::Customer, AccountRole::Support]);
 }
 
+/// What is registered again before anybody proved the address shows another name from then on.
+#[tokio::test]
+async fn an_account_that_is_registered_again_has_another_tag() {
+    let world = World::start().await;
+    let admin = world.person(Role::Admin).await;
+    let register = async |name: &str| {
+        let body = json!({ "email": "new@shop.example", "password": PASSWORD, "display_name": name });
+        world.anonymous().post("/auth/register").json(&body).send().await.expect(202);
+        let found = search(&admin.client, "q=new@shop.example").await.items.remove(0);
+        let answer = admin.client.get(&format!("/users/{}", found.id)).send().await.expect(200);
+        (answer.header("etag").unwrap().to_owned(), answer.json::<UserDetail>().display_name)
+    };
+    let (one, two) = (register("Ada").await, register("Grace").await);
+    assert_eq!((one.1.as_str(), two.1.as_str()), ("Ada", "Grace"));
+    assert_ne!(one.0, two.0);
+}
+
 #[tokio::test]
 async fn nobody_promotes_or_disables_themselves() {
     let world = World::start().await;

@@ -86,6 +86,15 @@ async fn every_operation_is_described_to_its_end() {
             assert!(responses.contains_key(status), "{name} has no {status}");
         }
         for (status, response) in responses {
+            let response = resolved(&document, response);
+            let has = |header: &str| response["headers"].get(header).is_some();
+            assert!(has("X-Request-Id") && has("RateLimit") && has("RateLimit-Policy"), "{name} {status}");
+            assert_eq!(
+                has("Retry-After"),
+                ["429", "503", "504"].contains(&status.as_str()),
+                "{name} {status}"
+            );
+            assert_eq!(has("WWW-Authenticate"), status == "401", "{name} {status}");
             let content = response["content"].as_object();
             if status.starts_with(['4', '5']) {
                 let problem = &response["content"]["application/problem+json"]["schema"];

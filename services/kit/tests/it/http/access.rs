@@ -95,7 +95,9 @@ fn every_operation_tells_its_rule() {
             told.push(format!("{method} {path}: {} {secured}", operation["x-permission"].as_str().unwrap()));
             let answers = operation["responses"].as_object().unwrap();
             for (status, answer) in answers.iter().filter(|(status, _)| status.as_str() >= "400") {
-                let schema = &answer["content"]["application/problem+json"]["schema"]["$ref"];
+                let common = answer["$ref"].as_str().and_then(|common| document.pointer(&common[1..]));
+                let schema =
+                    &common.unwrap_or(answer)["content"]["application/problem+json"]["schema"]["$ref"];
                 assert_eq!(schema, "#/components/schemas/Problem", "{method} {path} {status}");
             }
             assert_eq!(answers.contains_key("401"), secured, "{method} {path}");
