@@ -12,7 +12,7 @@ mod tool;
 mod until;
 
 pub use shop_testbed::mailbox::{Mail, Mailbox, MailboxSpec};
-pub use shop_testbed::{PrivatePostgres, Server, mailbox, postgres, redis, tier};
+pub use shop_testbed::{PrivatePostgres, Server, mailbox, postgres, rabbitmq, redis, tier};
 
 pub use self::client::{Answer, Client, Request};
 pub use self::database::TestDb;

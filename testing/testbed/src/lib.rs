@@ -46,6 +46,12 @@ pub async fn redis() -> Result<url::Url> {
     parts::Redis::address(&bed).await
 }
 
+/// The RabbitMQ of this machine's tests: `AMQP_URL` if set, else our own, started when it is not up. Shared: a test reads
+/// from a queue of its own.
+pub async fn rabbitmq() -> Result<Running> {
+    up(&parts::RABBITMQ, &Bed::from_env()?).await
+}
+
 /// Ends the [`PrivatePostgres`] of tests that were killed before they could.
 pub async fn sweep(bed: &Bed) -> Result<()> {
     private::sweep(bed).await

@@ -5,6 +5,7 @@ mod access;
 mod addresses;
 mod admin;
 mod audit;
+mod broker;
 mod commands;
 mod draining;
 mod elsewhere;
