@@ -50,6 +50,14 @@ pub trait Service: Sized + Send + 'static {
     /// Its routes. Called without a database for `openapi` too.
     fn api() -> ApiRouter<Self::State>;
 
+    /// Looks at what can be seen to be wrong before anything is opened or waited for; only `serve` asks.
+    ///
+    /// # Errors
+    /// Names the setting and the next step.
+    fn check(_config: &Self::Config, _kit: &KitConfig) -> Result<(), BootError> {
+        Ok(())
+    }
+
     /// Makes the state, spawns workers on `kit.workers`. The database is connected and its schema is checked.
     fn start(
         config: Self::Config,

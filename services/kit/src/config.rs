@@ -1,6 +1,8 @@
 //! What every service is told by its environment. `<service> --help` is the reference.
 //!
 //! A secret has no flag and no variable: only the name of a file that holds it.
+mod values;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,6 +12,9 @@ use crate::db::DbConfig;
 use crate::limit::{Quota, RedisConfig};
 use crate::outbox::AmqpConfig;
 use crate::telemetry::{AccessLog, LogFormat};
+pub use values::Origin;
+use values::{filled, filter};
+pub(crate) use values::{milliseconds, time_limit};
 
 /// The part of the configuration that all services share.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,7 +35,7 @@ pub struct KitConfig {
     #[arg(long, env = "PROTECTED", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub protected: bool,
     /// Time for PostgreSQL to be there at the start; then the service ends and says so
-    #[arg(long, env = "START_TIMEOUT_MS", default_value = "60000", value_parser = milliseconds, value_name = "MS")]
+    #[arg(long, env = "START_TIMEOUT_MS", default_value = "60000", value_parser = time_limit, value_name = "MS")]
     pub start_timeout: Duration,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would replace the help's heading")]
@@ -80,7 +85,7 @@ pub struct Limits {
     pub trusted_proxies: Vec<Network>,
     /// Origins whose pages may call, such as https://shop.example, separated by commas
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<Origin>,
     /// Requests of one client in so many seconds, as 6000/60; off for none
     #[arg(long, env = "RATE_LIMIT", default_value = "6000/60", value_name = "N/SECONDS")]
     pub rate_limit: Rate,
@@ -91,27 +96,27 @@ pub struct Limits {
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_connections: u32,
     /// Largest body in bytes
-    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 256 * 1024, value_name = "BYTES")]
+    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 256 * 1024, value_parser = clap::value_parser!(u64).range(1..), value_name = "BYTES")]
     pub max_body_bytes: u64,
     /// Time for the headers of a request to arrive
-    #[arg(long, env = "HEADER_TIMEOUT_MS", default_value = "5000", value_parser = milliseconds, value_name = "MS")]
+    #[arg(long, env = "HEADER_TIMEOUT_MS", default_value = "5000", value_parser = time_limit, value_name = "MS")]
     pub header_timeout: Duration,
     /// Time for the body of a request to arrive
-    #[arg(long, env = "BODY_TIMEOUT_MS", default_value = "10000", value_parser = milliseconds, value_name = "MS")]
+    #[arg(long, env = "BODY_TIMEOUT_MS", default_value = "10000", value_parser = time_limit, value_name = "MS")]
     pub body_timeout: Duration,
     /// Time for a request to be answered, its body included
-    #[arg(long, env = "DEADLINE_MS", default_value = "15000", value_parser = milliseconds, value_name = "MS")]
+    #[arg(long, env = "DEADLINE_MS", default_value = "15000", value_parser = time_limit, value_name = "MS")]
     pub deadline: Duration,
     /// Time for an answer that is made while it is sent, such as an export, after its head
-    #[arg(long, env = "STREAM_DEADLINE_MS", default_value = "600000", value_parser = milliseconds, value_name = "MS")]
+    #[arg(long, env = "STREAM_DEADLINE_MS", default_value = "600000", value_parser = time_limit, value_name = "MS")]
     pub stream_deadline: Duration,
     /// Time that a connection may stay idle; longer than that of the load balancer in front
-    #[arg(long, env = "IDLE_TIMEOUT_MS", default_value = "75000", value_parser = milliseconds, value_name = "MS")]
+    #[arg(long, env = "IDLE_TIMEOUT_MS", default_value = "75000", value_parser = time_limit, value_name = "MS")]
     pub idle_timeout: Duration,
-    /// Time that new connections are still taken after SIGTERM, while readyz already says no
+    /// Time that new connections are still taken after SIGTERM, while readyz already says no; 0 for none
     #[arg(long, env = "DRAIN_MS", default_value = "1000", value_parser = milliseconds, value_name = "MS")]
     pub drain: Duration,
-    /// Time for the requests in flight to end after that
+    /// Time for the requests in flight to end after that; 0 cuts them off at once
     #[arg(long, env = "SHUTDOWN_MS", default_value = "20000", value_parser = milliseconds, value_name = "MS")]
     pub shutdown: Duration,
 }
@@ -120,7 +125,7 @@ pub struct Limits {
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogConfig {
     /// Levels by target, as info,sqlx=warn
-    #[arg(long = "log", env = "LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long = "log", env = "LOG", default_value = "info", value_parser = filter, value_name = "FILTER")]
     pub filter: String,
     /// json or text; text on a terminal, json elsewhere
     #[arg(long = "log-format", env = "LOG_FORMAT", value_enum, value_name = "FORMAT")]
@@ -128,18 +133,6 @@ pub struct LogConfig {
     /// Access lines of successful requests: all, none, or one of so many; others are always written
     #[arg(long = "log-access", env = "LOG_ACCESS", default_value = "all", value_name = "all|none|N")]
     pub access: AccessLog,
-}
-
-pub(crate) fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_millis)
-}
-
-/// A text that must not be empty: a variable that is set to nothing is a mistake of a template, and no wish.
-fn filled(name: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
-    move |text| match text.trim() {
-        "" => Err(format!("{name} is empty: give it a value, or leave it unset for its default")),
-        _ => Ok(text.to_owned()),
-    }
 }
 
 /// A quota as configuration writes it: `6000/60`, or `off`.
@@ -224,14 +217,18 @@ mod tests {
         }
     }
 
+    #[derive(Debug, clap::Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        kit: KitConfig,
+    }
+
+    fn parse(argument: &str) -> Result<Arguments, clap::Error> {
+        <Arguments as clap::Parser>::try_parse_from(["test", argument])
+    }
+
     #[test]
     fn a_setting_that_is_needed_is_not_empty() {
-        #[derive(Debug, clap::Parser)]
-        struct Arguments {
-            #[command(flatten)]
-            kit: KitConfig,
-        }
-        let parse = |argument: &str| <Arguments as clap::Parser>::try_parse_from(["test", argument]);
         for (flag, variable) in
             [("--issuer", "ISSUER"), ("--audience", "AUDIENCE"), ("--shop-env", "SHOP_ENV")]
         {
@@ -245,6 +242,30 @@ mod tests {
             }
         }
         assert_eq!(parse("--issuer=https://a.test").unwrap().kit.tokens.issuer, "https://a.test");
+    }
+
+    #[test]
+    fn a_bound_that_would_refuse_everything_is_refused_itself() {
+        let mut flags = ["start-timeout", "header-timeout", "body-timeout", "deadline"].to_vec();
+        flags.extend(["stream-deadline", "idle-timeout", "redis-timeout"]);
+        flags.extend(["max-in-flight", "max-connections", "max-body-bytes"]);
+        flags.extend([
+            "database-connections",
+            "database-statement-timeout-ms",
+            "database-acquire-timeout-ms",
+        ]);
+        for flag in flags {
+            let error = parse(&format!("--{flag}=0")).expect_err(flag);
+            assert_eq!(error.exit_code(), 2, "{error}");
+        }
+        // These mean something: no time to drain, and none to end.
+        let command = <Arguments as clap::CommandFactory>::command();
+        for flag in ["drain", "shutdown"] {
+            assert!(parse(&format!("--{flag}=0")).is_ok(), "{flag}");
+            let mut arguments = command.get_arguments();
+            let about = arguments.find(|argument| argument.get_long() == Some(flag)).unwrap().get_help();
+            assert!(about.unwrap().to_string().contains("; 0 "), "--help says what 0 means: {about:?}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Config {
     #[arg(long, env = "TOTP_KEY_FILE", value_name = "FILE")]
     pub totp_key_file: Option<PathBuf>,
     /// Where people see the shop: links in mails go below it
-    #[arg(long, env = "PUBLIC_BASE_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, env = "PUBLIC_BASE_URL", default_value = "http://127.0.0.1:8080", value_parser = url, value_name = "URL")]
     pub public_base_url: Url,
     /// Threads that hash passwords, each with 19 MiB while it works; as many as there are cores by default
     #[arg(long, env = "HASHING_THREADS", value_name = "N")]
@@ -73,6 +73,28 @@ impl Config {
             .map_err(|error| BootError::usage(format_args!("TOTP_KEY_FILE {} {error}", path.display())))
     }
 
+    /// Where links in mails go below. They carry what opens an account: in a protected environment by https alone.
+    ///
+    /// # Errors
+    /// When no link could be made of it, or none that is safe. The text never repeats it: it could hold a secret.
+    pub fn base_url(&self, protected: bool) -> Result<&Url, BootError> {
+        let url = &self.public_base_url;
+        let wrong = if !matches!(url.scheme(), "http" | "https") {
+            "is neither http:// nor https://"
+        } else if !url.username().is_empty() || url.password().is_some() {
+            "holds a user or a password, which every mail would show"
+        } else if url.query().is_some() || url.fragment().is_some() {
+            "holds a query or a fragment, which the links have of their own"
+        } else if protected && url.scheme() != "https" {
+            "must be set to https:// in a protected environment"
+        } else {
+            return Ok(url);
+        };
+        Err(BootError::usage(format_args!(
+            "PUBLIC_BASE_URL {wrong}: give the address where people see the shop, such as https://shop.example"
+        )))
+    }
+
     /// The folder of the signing keys.
     ///
     /// # Errors
@@ -97,6 +119,11 @@ impl Config {
             refresh: named(self.refresh_limit, "refresh"),
         }
     }
+}
+
+/// What is wrong is said where it is used, by [`Config::base_url`]: whatever is refused here is repeated.
+fn url(text: &str) -> Result<Url, &'static str> {
+    Url::parse(text).map_err(|_| "must be a URL such as https://shop.example")
 }
 
 fn required<'a>(path: Option<&'a Path>, name: &str, made_by: &str) -> Result<&'a Path, BootError> {

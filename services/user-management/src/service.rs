@@ -44,6 +44,10 @@ impl Service for UserManagement {
         http::router()
     }
 
+    fn check(config: &Config, kit: &KitConfig) -> Result<(), BootError> {
+        config.base_url(kit.protected).map(drop)
+    }
+
     async fn start(config: Config, kit: &Kit) -> Result<Started<AppState>, BootError> {
         let keys = SigningKeys::open(config.keys_dir()?).map_err(BootError::usage)?;
         let mailer = Arc::new(config.mail.mailer(kit.config.protected).map_err(BootError::usage)?);

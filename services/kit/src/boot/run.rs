@@ -34,6 +34,7 @@ const DRAIN_ANSWER: Duration = Duration::from_secs(5);
 const UPKEEP: Duration = Duration::from_secs(5);
 
 pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Result<(), BootError> {
+    S::check(&own, &config)?;
     metrics::install();
     let terminated = termination()?;
     let public = bind(config.public_addr, "PUBLIC_ADDR").await?;

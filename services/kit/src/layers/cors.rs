@@ -3,6 +3,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 
+use crate::config::Origin;
 use crate::limit::EXPOSED;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
@@ -24,10 +25,8 @@ pub(super) enum Verdict {
 }
 
 impl Cors {
-    pub(super) fn new(origins: &[String]) -> Self {
-        let origins =
-            origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
-        Cors { origins: origins.collect() }
+    pub(super) fn new(origins: &[Origin]) -> Self {
+        Cors { origins: origins.iter().map(|origin| origin.header().clone()).collect() }
     }
 
     pub(super) fn look<B>(&self, request: &Request<B>) -> Verdict {

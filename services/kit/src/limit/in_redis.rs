@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Script, TlsCertificates};
 
 use super::{Decision, Quota};
-use crate::config::milliseconds;
+use crate::config::time_limit;
 use crate::error::Chain;
 use crate::tls;
 
@@ -46,7 +46,7 @@ pub struct RedisConfig {
     #[arg(long, env = "REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
     /// Time for an answer of Redis, longer than one that is well takes; then this process decides alone
-    #[arg(long, env = "REDIS_TIMEOUT_MS", default_value = "100", value_parser = milliseconds, value_name = "MS")]
+    #[arg(long, env = "REDIS_TIMEOUT_MS", default_value = "100", value_parser = time_limit, value_name = "MS")]
     pub redis_timeout: Duration,
 }
 

@@ -47,12 +47,40 @@ async fn a_setting_that_cannot_be_is_named() {
         ("RATE_LIMIT", "many", "--rate-limit"),
         ("TRUSTED_PROXIES", "everybody", "--trusted-proxies"),
         ("PROTECTED", "true", "TLS"),
+        ("DEADLINE_MS", "0", "at least 1 millisecond"),
+        ("MAX_BODY_BYTES", "0", "1.."),
+        ("CORS_ORIGINS", "https://shop.example,*", "an origin, scheme://host or scheme://host:port"),
+        ("LOG", "garbage", "has no level: give a level"),
+        ("LOG", "info,sqlx=loud", "has no level: give a level"),
+        ("PUBLIC_BASE_URL", "", "such as https://shop.example"),
+        ("PUBLIC_BASE_URL", "shop.example", "such as https://shop.example"),
+        ("PUBLIC_BASE_URL", "ftp://shop.example", "PUBLIC_BASE_URL is neither http:// nor https://"),
+        ("PUBLIC_BASE_URL", "https://shop.example/?lang=en", "PUBLIC_BASE_URL holds a query"),
+        ("PUBLIC_BASE_URL", "https://shop.example/#top", "PUBLIC_BASE_URL holds a query or a fragment"),
     ] {
         refuses(&world.program().env(name, value), &["serve"], 2, &[says]).await;
     }
     let ended = world.program().env("DATABASE_URL", &with_password).run(&["serve"]).await;
     let password = world.db.server().password().unwrap();
     assert!(!ended.output.contains(password), "the password is repeated: {}", ended.output);
+    let program = world.program().env("PUBLIC_BASE_URL", "https://ada:hunter2@shop.example");
+    refuses(&program, &["serve"], 2, &["PUBLIC_BASE_URL holds a user or a password"]).await;
+    let ended = program.run(&["serve"]).await;
+    assert!(!ended.output.contains("hunter2"), "the password is repeated: {}", ended.output);
+}
+
+/// They carry what sets a new password: who reads the traffic would have the account.
+#[tokio::test]
+async fn mailed_links_of_a_protected_environment_are_https() {
+    let world = World::start().await;
+    let protected = || world.program().env("PROTECTED", "true");
+    // The second is the default.
+    for base in ["http://shop.example", "http://127.0.0.1:8080"] {
+        let says = ["PUBLIC_BASE_URL must be set to https://", "such as https://shop.example"];
+        refuses(&protected().env("PUBLIC_BASE_URL", base), &["serve"], 2, &says).await;
+    }
+    // What is then refused is the database without TLS.
+    refuses(&protected().env("PUBLIC_BASE_URL", "https://shop.example"), &["serve"], 2, &["TLS"]).await;
 }
 
 #[tokio::test]
