@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -233,10 +234,7 @@ enum Command<X: Subcommand> {
 /// Runs the command line: the whole of a service's `main`.
 #[must_use]
 pub fn run<S: Service>() -> ExitCode {
-    let command = <Cli<S::Config, S::Command> as clap::CommandFactory>::command();
-    let command = command.name(S::INFO.name).version(S::INFO.version).about(S::INFO.about);
-    let matches = command.get_matches();
-    let cli = match Cli::<S::Config, S::Command>::from_arg_matches(&matches) {
+    let cli = match arguments::<S>() {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -254,6 +252,42 @@ pub fn run<S: Service>() -> ExitCode {
     };
     drop(log);
     code
+}
+
+fn arguments<S: Service>() -> Result<Cli<S::Config, S::Command>, clap::Error> {
+    let command = <Cli<S::Config, S::Command> as clap::CommandFactory>::command();
+    let mut command = command.name(S::INFO.name).version(S::INFO.version).about(S::INFO.about);
+    let read = command.try_get_matches_from_mut(std::env::args_os());
+    let read = read.and_then(|matches| Cli::from_arg_matches(&matches));
+    read.map_err(|error| {
+        // Arguments of subcommands that were not asked for cannot be written yet.
+        command.build();
+        with_variables(error, &command)
+    })
+}
+
+/// Names the variable beside the flag: a deployment sets the one, and clap tells of the other alone.
+fn with_variables(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    let named = |flag: &String| match variable(command, flag) {
+        Some(variable) => format!("{flag} ({variable})"),
+        None => flag.clone(),
+    };
+    let named = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) => ContextValue::String(named(flag)),
+        Some(ContextValue::Strings(flags)) => ContextValue::Strings(flags.iter().map(named).collect()),
+        _ => return error,
+    };
+    error.insert(ContextKind::InvalidArg, named);
+    error
+}
+
+/// The variable of the argument that clap writes like this, here or in a subcommand.
+fn variable(command: &clap::Command, flag: &str) -> Option<String> {
+    let mut arguments = command.get_arguments();
+    let here =
+        arguments.find(|argument| argument.to_string() == flag).and_then(|argument| argument.get_env());
+    let here = here.map(|variable| variable.to_string_lossy().into_owned());
+    here.or_else(|| command.get_subcommands().find_map(|below| variable(below, flag)))
 }
 
 /// Once for people on stderr; whoever collects logs finds it there too.

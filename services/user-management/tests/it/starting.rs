@@ -43,9 +43,9 @@ async fn a_setting_that_cannot_be_is_named() {
         ("TOTP_KEY_FILE", "/nowhere/key", "/nowhere/key"),
         ("SMTP_URL", "http://localhost", "SMTP_URL"),
         ("MAIL_FROM", "nobody", "MAIL_FROM"),
-        ("PUBLIC_ADDR", "localhost", "--public-addr"),
-        ("RATE_LIMIT", "many", "--rate-limit"),
-        ("TRUSTED_PROXIES", "everybody", "--trusted-proxies"),
+        ("PUBLIC_ADDR", "localhost", "PUBLIC_ADDR"),
+        ("RATE_LIMIT", "many", "RATE_LIMIT"),
+        ("TRUSTED_PROXIES", "everybody", "TRUSTED_PROXIES"),
         ("PROTECTED", "true", "TLS"),
         ("DEADLINE_MS", "0", "at least 1 millisecond"),
         ("MAX_BODY_BYTES", "0", "1.."),
@@ -67,6 +67,28 @@ async fn a_setting_that_cannot_be_is_named() {
     refuses(&program, &["serve"], 2, &["PUBLIC_BASE_URL holds a user or a password"]).await;
     let ended = program.run(&["serve"]).await;
     assert!(!ended.output.contains("hunter2"), "the password is repeated: {}", ended.output);
+}
+
+/// By the name that deployments set it by, and by its flag.
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_named_by_its_variable() {
+    let world = World::start().await;
+    for (variable, value, flag) in [
+        ("DEADLINE_MS", "0", "--deadline <MS>"),
+        ("MAX_IN_FLIGHT", "0", "--max-in-flight <N>"),
+        ("CORS_ORIGINS", "*", "--cors-origins <ORIGIN>"),
+        ("PROTECTED", "perhaps", "--protected <BOOL>"),
+        ("LOG_FORMAT", "xml", "--log-format <FORMAT>"),
+        ("SMTP_TIMEOUT_MS", "0", "--smtp-timeout-ms <MS>"),
+        ("DATABASE_CONNECTIONS", "0", "--database-connections <DATABASE_CONNECTIONS>"),
+        ("HASHING_QUEUE", "0", "--hashing-queue <N>"),
+        ("PUBLIC_BASE_URL", "shop.example", "--public-base-url <URL>"),
+    ] {
+        let names = format!("invalid value '{value}' for '{flag} ({variable})'");
+        refuses(&world.program().env(variable, value), &["serve"], 2, &[&names]).await;
+    }
+    let bare = ServiceProgram::new(env!("CARGO_BIN_EXE_user-management"));
+    refuses(&bare, &["keys", "init"], 2, &["--dir <DIR> (SIGNING_KEYS_DIR)"]).await;
 }
 
 /// They carry what sets a new password: who reads the traffic would have the account.
