@@ -124,7 +124,7 @@ codes! {
     Unavailable "unavailable" 503 "Not available right now";
     /// More work than the service takes at once; see `Retry-After`.
     Overloaded "overloaded" 503 "Too busy right now";
-    /// The work did not finish in its time.
+    /// The work did not finish in its time; see `Retry-After`.
     DeadlineExceeded "deadline_exceeded" 504 "It took too long";
 }
 

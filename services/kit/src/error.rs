@@ -31,7 +31,8 @@ impl ApiError {
     #[must_use]
     pub fn code(code: Code) -> Self {
         // Whoever cannot be served now should know when to ask again.
-        let retry_after = matches!(code, Code::Unavailable | Code::Overloaded).then_some(1);
+        let later = matches!(code, Code::Unavailable | Code::Overloaded | Code::DeadlineExceeded);
+        let retry_after = later.then_some(1);
         ApiError(Box::new(Inner {
             code,
             detail: None,

@@ -149,7 +149,9 @@ async fn more_than_can_be_done_at_once_is_refused_at_once() {
 #[tokio::test]
 async fn nothing_takes_for_ever() {
     let running = Running::with(&["--deadline=200"]).await;
-    running.get("/slow").await.problem(504, "deadline_exceeded");
+    let answer = running.get("/slow").await;
+    answer.problem(504, "deadline_exceeded");
+    assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
 #[tokio::test]
