@@ -9,7 +9,7 @@ use super::{Decision, Quota};
 /// A power of two, several times the cores that may ask at once.
 const SHARDS: usize = 16;
 
-/// Keys of one shard before it drops those whose quota is full again; an attacker's new keys are bounded by it too.
+/// Keys of one shard before it drops some; an attacker's new keys are bounded by it too.
 const SHARD_KEYS: usize = if cfg!(test) { 200 } else { 20_000 };
 
 /// Theoretical arrival times by key, in nanoseconds since the start.
@@ -40,16 +40,26 @@ impl Local {
         let shard = &self.shards[low as usize % SHARDS];
         let mut times = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if times.len() >= SHARD_KEYS && !times.contains_key(&id) {
-            times.retain(|_, arrival| *arrival > now);
-            if times.len() >= SHARD_KEYS {
-                times.clear();
-            }
+            make_room(&mut times, now);
         }
         let arrival = times.entry(id).or_insert(now);
         let (decision, next) = gcra(*arrival, now, quota);
         *arrival = next;
         decision
     }
+}
+
+/// Drops the keys whose quota is full again, and then those nearest to it until half is left: who used most is
+/// remembered longest, so that nobody gets a fresh quota by a flood of new keys. Half a shard of keys has to come
+/// before this is done again, which pays for looking at all of them.
+fn make_room(times: &mut HashMap<u128, u64>, now: u64) {
+    times.retain(|_, arrival| *arrival > now);
+    if times.len() <= SHARD_KEYS / 2 {
+        return;
+    }
+    let mut arrivals: Vec<u64> = times.values().copied().collect();
+    let (_, last_dropped, _) = arrivals.select_nth_unstable(times.len() - SHARD_KEYS / 2 - 1);
+    times.retain(|_, arrival| *arrival > *last_dropped);
 }
 
 /// One step: the decision, and the arrival time to remember.
@@ -101,6 +111,30 @@ mod tests {
         assert!(!local.check_at("a", one, 1).allowed);
         assert!(local.check_at("b", one, 1).allowed);
         assert!(local.check_at("a", other, 1).allowed);
+    }
+
+    #[test]
+    fn a_flood_of_new_keys_gives_nobody_a_fresh_quota() {
+        let (local, quota) = (Local::default(), Quota::new("test", 5, 10));
+        let spent = (0..6).map(|_| local.check_at("spent", quota, SECOND)).last().unwrap();
+        assert!(!spent.allowed);
+        for key in 0..(SHARDS * SHARD_KEYS * 3) {
+            assert!(local.check_at(&key.to_string(), quota, SECOND).allowed);
+        }
+        assert!(!local.check_at("spent", quota, SECOND).allowed);
+        assert!(local.check_at("spent", quota, 3 * SECOND).allowed);
+    }
+
+    #[test]
+    fn room_is_made_by_those_who_used_least() {
+        let mut times = (0..SHARD_KEYS).map(|key| (key as u128, SECOND + key as u64)).collect();
+        make_room(&mut times, 0);
+        let mut left: Vec<u64> = times.values().map(|arrival| arrival - SECOND).collect();
+        left.sort_unstable();
+        assert_eq!(left, (SHARD_KEYS as u64 / 2..SHARD_KEYS as u64).collect::<Vec<_>>());
+        // Full quotas go first, and where that is enough nothing else does.
+        make_room(&mut times, SECOND + SHARD_KEYS as u64 - 11);
+        assert_eq!(times.len(), 10);
     }
 
     #[test]
