@@ -163,6 +163,7 @@ impl Edge {
     {
         // 8. Form and sizes.
         check_host(&request)?;
+        check_coding(&request)?;
         self.check_sizes(&request)?;
         let request = request.map(|body| {
             if body.is_end_stream() {
@@ -280,6 +281,18 @@ fn check_host<B>(request: &Request<B>) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::code(Code::MalformedRequest).detail("the request needs one Host header"))
+}
+
+/// Of a body that is coded in any other way the chunks alone would be taken away, and the rest be read as if it were
+/// plain. A coding that is not understood is refused (RFC 9112, 6.1); HTTP/2 and HTTP/1.0 have none at all.
+fn check_coding<B>(request: &Request<B>) -> Result<(), ApiError> {
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if chunked && codings.next().is_none() {
+        return Ok(());
+    }
+    Err(ApiError::code(Code::MalformedRequest)
+        .detail("the only Transfer-Encoding that is understood is chunked"))
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.

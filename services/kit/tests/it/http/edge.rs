@@ -55,6 +55,29 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test]
+async fn a_body_is_coded_in_chunks_or_not_at_all() {
+    let running = Running::with(&[]).await;
+    let body = "d\r\n{\"name\":\"ab\"}\r\n0\r\n\r\n";
+    for (codings, status) in [
+        ("transfer-encoding: chunked\r\n", 200),
+        ("transfer-encoding: Chunked \r\n", 200),
+        ("transfer-encoding: gzip, chunked\r\n", 400),
+        ("transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n", 400),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", 400),
+        ("transfer-encoding: identity, chunked\r\n", 400),
+        ("transfer-encoding: , chunked\r\n", 400),
+    ] {
+        let head = "POST /things HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n";
+        let answer = running.send(format!("{head}{codings}\r\n{body}")).await;
+        assert_eq!(answer.status, status, "{codings:?}: {answer:?}");
+        if status == 400 {
+            let problem = answer.problem(400, "malformed_request");
+            assert!(problem["detail"].as_str().unwrap().contains("Transfer-Encoding"), "{problem}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_bug_is_a_problem_that_tells_nothing() {
     let running = Running::with(&[]).await;
     for target in ["/bug", "/broken", "/callerless"] {
