@@ -41,7 +41,7 @@ impl fmt::Display for BodyError {
         f.write_str(match self {
             BodyError::TooLarge => "the body is too large",
             BodyError::TooSlow => "the body took too long to arrive",
-            BodyError::Crowded => "too many bodies of this client are waited for",
+            BodyError::Crowded => "too many bodies of this client are under way",
             BodyError::HungUp => "the body ended before its end",
         })
     }
@@ -164,6 +164,11 @@ pub(crate) async fn read(mut body: Body) -> Result<Bytes, ApiError> {
     Ok(if gathered.is_empty() { whole } else { gathered.freeze() })
 }
 
+/// The client has as many bodies under way as it may.
+pub(crate) fn crowded() -> ApiError {
+    ApiError::code(Code::TooManyRequests).detail(BodyError::Crowded.to_string()).retry_after(1)
+}
+
 fn problem(error: axum::Error) -> ApiError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(error) = cause {
@@ -171,9 +176,7 @@ fn problem(error: axum::Error) -> ApiError {
             return match known {
                 BodyError::TooLarge => ApiError::code(Code::BodyTooLarge),
                 BodyError::TooSlow => ApiError::code(Code::RequestTimeout),
-                BodyError::Crowded => {
-                    ApiError::code(Code::TooManyRequests).detail(known.to_string()).retry_after(1)
-                }
+                BodyError::Crowded => crowded(),
                 BodyError::HungUp => ApiError::code(Code::MalformedRequest),
             };
         }

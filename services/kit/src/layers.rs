@@ -21,7 +21,7 @@ use shop_api::Code;
 use tower::Service;
 
 use crate::access::{CallerKind, Gate};
-use crate::body::{Bounded, Streamed, Waiting};
+use crate::body::{Bounded, Streamed, Waiting, crowded};
 use crate::config::Limits;
 use crate::context::{RequestContext, household};
 use crate::limit::{Decision, Limiter, Quota};
@@ -53,7 +53,7 @@ pub struct Edge {
     cors: Cors,
     protected: bool,
     in_flight: Arc<AtomicUsize>,
-    /// A quarter of those places at most are held by one client's half-sent bodies.
+    /// A quarter of those places at most are held by one client's half-sent bodies and unread answers.
     bodies: Waiting,
     draining: AtomicBool,
 }
@@ -154,7 +154,8 @@ impl Edge {
         if response.body().size_hint().exact().is_some() {
             return Ok(response);
         }
-        Ok(response.map(|body| Body::new(Streamed::new(body, self.limits.stream_deadline, slot))))
+        let share = self.bodies.take(ClientAddr::current().0).ok_or_else(crowded)?;
+        Ok(response.map(|body| Body::new(Streamed::new(body, self.limits.stream_deadline, (slot, share)))))
     }
 
     async fn limited<B>(&self, request: Request<B>) -> Result<Response, ApiError>

@@ -1,5 +1,6 @@
-//! How many bodies of one client may be waited for: each holds a place among the requests, and one client that sends all of
-//! its bodies by halves would hold every place. A body that comes together with its head is none of them.
+//! How many bodies of one client may be under way: each holds a place among the requests, and one client that sends all of
+//! its bodies by halves, or reads none of its answers, would hold every place. A body that comes together with its head is
+//! none of them, nor is an answer that is there before it is sent.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::context::household;
 
-/// The bodies that are waited for, by client.
+/// The bodies that are under way, by client.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting(Arc<Inner>);
 

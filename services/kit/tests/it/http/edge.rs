@@ -223,6 +223,26 @@ async fn a_body_that_is_made_while_it_is_sent_has_a_deadline_of_its_own() {
 }
 
 #[tokio::test]
+async fn answers_that_one_client_does_not_read_leave_places_to_others() {
+    let running = Running::with(&["--max-in-flight=16"]).await;
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut wire = running.connect().await;
+        wire.write(DRIP).await;
+        running.valve.add_permits(1);
+        assert_eq!(wire.answer().await.unwrap().status, 200);
+        unread.push(wire);
+    }
+    let mut one_more = running.connect().await;
+    one_more.write(DRIP).await;
+    running.valve.add_permits(5);
+    let refused = one_more.answer().await.unwrap();
+    refused.problem(429, "too_many_requests");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(running.get("/hello").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_body_that_is_still_sent_keeps_its_place() {
     let running = Running::with(&["--max-in-flight=1"]).await;
     let mut wire = running.connect().await;
