@@ -52,6 +52,33 @@ fn every_case_runs_and_every_target_is_judged() {
 }
 
 #[test]
+fn every_peer_is_measured_beside_ours() {
+    if !shop_testbed::tier::full_only("Gin, FastAPI and Spring Boot beside ours") {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_shop-bench"))
+        .args(["me", "log-in", "--quick", "--profile", "dev", "--out"])
+        .arg(out.path())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(matches!(output.status.code(), Some(0 | 13)), "{said}");
+    let text = std::fs::read_to_string(out.path().join("bench.json")).unwrap();
+    let run: Value = serde_json::from_str(&text).unwrap();
+    for case in run["cases"].as_array().unwrap() {
+        for peer in ["Gin", "FastAPI", "Spring Boot"] {
+            let mut rows = case["rows"].as_array().unwrap().iter();
+            let row = rows.find(|row| row["name"] == peer).unwrap_or_else(|| panic!("no {peer} in {case}"));
+            for round in row["rounds"].as_array().unwrap() {
+                assert!(round["requests"].as_u64() > Some(0) && round["errors"] == 0, "{row}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_unknown_case_is_a_usage_error() {
     let output = Command::new(env!("CARGO_BIN_EXE_shop-bench")).arg("nonsense").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
