@@ -18,6 +18,11 @@ impl Digest {
         Self::written(digest(&SHA256, bytes).as_ref())
     }
 
+    /// Of what was given to `context`.
+    pub(crate) fn of_finished(context: Context) -> Self {
+        Self::written(context.finish().as_ref())
+    }
+
     fn written(hash: &[u8]) -> Self {
         Self(hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}")))
     }
@@ -49,7 +54,7 @@ impl<W> Digesting<W> {
 
     /// What was written to, the digest of it, and how many bytes it was.
     pub(crate) fn finish(self) -> (W, Digest, u64) {
-        (self.inner, Digest::written(self.context.finish().as_ref()), self.bytes)
+        (self.inner, Digest::of_finished(self.context), self.bytes)
     }
 }
 

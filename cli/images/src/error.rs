@@ -15,6 +15,18 @@ pub enum Error {
     /// A file of the layout is not what its name says.
     #[error("{} is damaged: it holds {found}", .file.display())]
     Damaged { file: PathBuf, found: String },
+    /// Git cannot tell what it was asked.
+    #[error("git: {said}")]
+    Git { said: String },
+    /// The history is not there as far back as the last change.
+    #[error(
+        "this clone is shallow, and the last change to what the image is made of lies before its beginning: fetch the whole \
+         history (`git fetch --unshallow`)"
+    )]
+    Shallow,
+    /// Cargo cannot read the workspace, or it lacks what was asked for.
+    #[error("{said}")]
+    Workspace { said: String },
     /// A file could not be read or written.
     #[error("{}: {source}", .path.display())]
     File { path: PathBuf, source: io::Error },

@@ -4,12 +4,17 @@
 
 mod digest;
 mod error;
+mod git;
 mod image;
+mod inputs;
 mod layer;
 mod layout;
+mod revision;
 
 pub use self::digest::Digest;
 pub use self::error::{Error, Result};
 pub use self::image::{Image, Labels};
+pub use self::inputs::Inputs;
 pub use self::layer::{Entry, Layer};
 pub use self::layout::Layout;
+pub use self::revision::Revision;

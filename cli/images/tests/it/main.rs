@@ -1,6 +1,8 @@
 //! Images as other tools see them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod revision;
+
 use std::path::Path;
 
 use shop_images::{Entry, Error, Image, Labels, Layer, Layout};
