@@ -15,6 +15,9 @@ pub enum Error {
     /// A file of the layout is not what its name says.
     #[error("{} is damaged: it holds {found}", .file.display())]
     Damaged { file: PathBuf, found: String },
+    /// The program does not compile.
+    #[error("{package} does not compile; all that was said is in {}\n{said}", .log.display())]
+    Compile { package: String, said: String, log: PathBuf },
     /// Git cannot tell what it was asked.
     #[error("git: {said}")]
     Git { said: String },

@@ -71,6 +71,11 @@ impl Inputs {
         Ok(())
     }
 
+    /// Whether a file, given below the root, is one of theirs.
+    pub(crate) fn hold(&self, file: &Path) -> bool {
+        self.members.values().any(|folder| file.starts_with(folder))
+    }
+
     /// What git calls their files, without those that only tests read.
     pub(crate) fn pathspecs(&self) -> Vec<String> {
         let folders = self.members.values();

@@ -2,6 +2,7 @@
 //! known before anything is pushed. Knows no screen and no registry yet; must not read a clock: the same inputs are the
 //! same image.
 
+mod compile;
 mod digest;
 mod error;
 mod git;
@@ -11,6 +12,7 @@ mod layer;
 mod layout;
 mod revision;
 
+pub use self::compile::Compile;
 pub use self::digest::Digest;
 pub use self::error::{Error, Result};
 pub use self::image::{Image, Labels};
