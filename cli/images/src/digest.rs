@@ -4,10 +4,10 @@ use std::fmt;
 use std::io::{self, Write};
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The SHA-256 of some bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 

@@ -1,6 +1,6 @@
-//! What a program is compiled from: its crate and those of the workspace below it, the versions that Cargo.lock gives to
-//! all others, and what the root says of profiles. Trees with the same inputs give the same program; what only tests read
-//! is none of them. Must not compile anything.
+//! What an image is made of: the crate of its program and those of the workspace below it, the versions that Cargo.lock
+//! gives to all others, what the root says of profiles, and what gives every image its shape. Trees with the same inputs
+//! give the same image; what only tests read is none of them. Must not compile anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,19 @@ use toml::{Table, Value};
 use crate::digest::Digest;
 use crate::error::at;
 use crate::git::git;
-use crate::{Error, Result};
+use crate::{Error, Result, authorities};
 
 /// The files of the root that say how everything is compiled.
 pub(crate) const ROOT: [&str; 4] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"];
 
+/// What gives an image its shape, whatever the program.
+const SHAPE: [&str; 3] =
+    ["cli/images/src/authorities.rs", "cli/images/src/image.rs", "cli/images/src/layer.rs"];
+
 /// Folders of a crate that only tests read.
 const OF_TESTS: [&str; 3] = ["tests", "benches", "examples"];
 
-/// What one program is compiled from.
+/// What one image is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inputs {
     root: PathBuf,
@@ -28,6 +32,7 @@ pub struct Inputs {
     members: BTreeMap<String, String>,
     /// The crates of others that these name, as `[workspace.dependencies]` calls them and as Cargo.lock does.
     direct: BTreeMap<String, String>,
+    version: String,
 }
 
 impl Inputs {
@@ -41,7 +46,13 @@ impl Inputs {
             .no_deps()
             .exec()
             .map_err(|error| Error::Workspace { said: error.to_string() })?;
-        let mut inputs = Self { root: root.to_owned(), members: BTreeMap::new(), direct: BTreeMap::new() };
+        let member = metadata.packages.iter().find(|member| member.name.as_str() == package);
+        let mut inputs = Self {
+            root: root.to_owned(),
+            members: BTreeMap::new(),
+            direct: BTreeMap::new(),
+            version: member.map(|member| member.version.to_string()).unwrap_or_default(),
+        };
         inputs.gather(&metadata, package)?;
         Ok(inputs)
     }
@@ -71,6 +82,11 @@ impl Inputs {
         Ok(())
     }
 
+    /// Of the package.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Whether a file, given below the root, is one of theirs.
     pub(crate) fn hold(&self, file: &Path) -> bool {
         self.members.values().any(|folder| file.starts_with(folder))
@@ -82,7 +98,8 @@ impl Inputs {
         let tests = folders
             .clone()
             .flat_map(|folder| OF_TESTS.iter().map(move |tests| format!(":(top,exclude){folder}/{tests}")));
-        folders.map(|folder| format!(":(top){folder}")).chain(tests).collect()
+        let shape = SHAPE.iter().map(|file| format!(":(top){file}"));
+        folders.map(|folder| format!(":(top){folder}")).chain(shape).chain(tests).collect()
     }
 
     /// One name for all that they hold now, committed or not.
@@ -165,6 +182,7 @@ impl Inputs {
             .flat_map(|package| package.needs.iter().copied())
             .filter(|needed| wanted.contains(needed.split(' ').next().unwrap_or_default()))
             .collect();
+        waiting.push(authorities::PACKAGE);
         let mut found = BTreeSet::new();
         while let Some(needed) = waiting.pop() {
             for package in packages.iter().filter(|package| package.is(needed)) {

@@ -2,6 +2,8 @@
 //! known before anything is pushed. Knows no screen and no registry yet; must not read a clock: the same inputs are the
 //! same image.
 
+mod authorities;
+mod build;
 mod compile;
 mod digest;
 mod error;
@@ -12,6 +14,7 @@ mod layer;
 mod layout;
 mod revision;
 
+pub use self::build::{Build, Built, Record};
 pub use self::compile::Compile;
 pub use self::digest::Digest;
 pub use self::error::{Error, Result};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use shop_images::{Compile, Error, Inputs};
 use tempfile::TempDir;
 
-struct Workspace(TempDir);
+pub(crate) struct Workspace(pub(crate) TempDir);
 
 impl Workspace {
-    fn new(main: &str) -> Self {
+    pub(crate) fn new(main: &str) -> Self {
         let new = Self(tempfile::tempdir().unwrap());
         new.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"tiny\"]\n");
         new.write("Cargo.lock", "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\n");
@@ -19,7 +19,7 @@ impl Workspace {
         new
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let file = self.0.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text).unwrap();

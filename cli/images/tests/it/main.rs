@@ -1,6 +1,7 @@
 //! Images as other tools see them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod build;
 mod compile;
 mod revision;
 
