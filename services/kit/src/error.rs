@@ -159,7 +159,7 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(challenge) = challenge(problem.code) {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+            headers.entry(header::WWW_AUTHENTICATE).or_insert(challenge);
         }
         response
     }
@@ -243,6 +243,11 @@ pub fn sqlstate_code(state: &str) -> Code {
         "57014" | "55P03" => Code::DeadlineExceeded,
         // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout.
         "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => Code::Unavailable,
+        // idle_in_transaction_session_timeout, transaction_timeout: one of the two stood still for so long.
+        "25P03" | "25P04" => Code::Unavailable,
+        // invalid_authorization_specification, invalid_password, invalid_catalog_name: a password that is being changed, a
+        // database that is being restored.
+        "28000" | "28P01" | "3D000" => Code::Unavailable,
         // Classes 08 (connection), 53 (insufficient resources); a replica that is not the primary any more.
         _ if state.starts_with("08") || state.starts_with("53") || state == "25006" => Code::Unavailable,
         // serialization_failure, deadlock_detected: nothing is wrong with the request.
@@ -263,7 +268,9 @@ mod tests {
             Code::Unavailable
         );
         assert_eq!(ApiError::from(sqlx::Error::RowNotFound).kind(), Code::Internal);
-        assert_eq!(sqlstate_code("57P01"), Code::Unavailable);
+        for away in ["57P01", "25P03", "28P01", "3D000", "53300", "08006"] {
+            assert_eq!(sqlstate_code(away), Code::Unavailable, "{away}");
+        }
         assert_eq!(sqlstate_code("57014"), Code::DeadlineExceeded);
         assert_eq!(sqlstate_code("23505"), Code::Internal);
     }

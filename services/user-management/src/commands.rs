@@ -138,6 +138,7 @@ async fn grant_admin(pool: &PgPool, email: &str) -> Result<(), BootError> {
     let mut tx = pool.begin().await?;
     let locked = admin::lock(&mut tx, user.id).await?.ok_or(sqlx::Error::RowNotFound)?;
     if locked.roles.contains(&AccountRole::Admin) {
+        tracing::info!(user.id = %user.id, "is an administrator already");
         return Ok(());
     }
     let roles: Vec<AccountRole> = locked.roles.into_iter().chain([AccountRole::Admin]).collect();

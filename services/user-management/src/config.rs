@@ -27,8 +27,8 @@ pub struct Config {
     #[arg(long, env = "PUBLIC_BASE_URL", default_value = "http://127.0.0.1:8080", value_parser = url, value_name = "URL")]
     pub public_base_url: Url,
     /// Threads that hash passwords, each with 19 MiB while it works; as many as there are cores by default
-    #[arg(long, env = "HASHING_THREADS", value_name = "N")]
-    pub hashing_threads: Option<NonZero<usize>>,
+    #[arg(long, env = "HASHING_THREADS", value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
+    pub hashing_threads: Option<u16>,
     /// Passwords that may wait to be hashed; more are answered 503
     #[arg(long, env = "HASHING_QUEUE", default_value = "128", value_name = "N")]
     pub hashing_queue: NonZero<usize>,
@@ -58,9 +58,9 @@ impl Config {
     /// # Errors
     /// When the system gives no thread.
     pub fn hasher(&self) -> Result<Hasher, BootError> {
-        let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        let threads = self.hashing_threads.unwrap_or_else(cores);
-        Hasher::start(threads.get(), self.hashing_queue.get()).map_err(BootError::unexpected)
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = self.hashing_threads.map_or_else(cores, usize::from);
+        Hasher::start(threads, self.hashing_queue.get()).map_err(BootError::unexpected)
     }
 
     /// Reads the keys that seal second-factor seeds.

@@ -67,7 +67,7 @@ pub struct Account {
     /// Empty until the user gives one.
     pub display_name: String,
     pub phone: Option<String>,
-    /// BCP 47 language and region; mails are written for it.
+    /// BCP 47 language and region, for whoever shows something to the user; mails are in English.
     pub locale: String,
     /// True when signing in asks for a TOTP code.
     pub two_factor: bool,
@@ -93,6 +93,14 @@ pub struct UpdateProfile {
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, pattern = r"^[a-z]{2,3}(-[A-Z]{2})?$")]
     pub locale: Option<String>,
+}
+
+impl UpdateProfile {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.display_name.is_none() && self.phone.is_none() && self.locale.is_none()
+    }
 }
 
 impl Validate for UpdateProfile {

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -59,9 +59,7 @@ async fn works(pool: &PgPool, name: &str, file: &Path) -> Result<bool, BootError
         Ok(held) if held.trim().is_empty() => return Ok(false),
         Ok(held) => held,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => {
-            return Err(BootError::usage(format_args!("--to {} cannot be read: {error}", file.display())));
-        }
+        Err(error) => return Err(unreadable(file, &error)),
     };
     let held = serde_json::from_str::<ClientCredentials>(&held).ok().filter(|held| held.name == name);
     let Some(held) = held else {
@@ -70,6 +68,13 @@ async fn works(pool: &PgPool, name: &str, file: &Path) -> Result<bool, BootError
             file.display()
         )));
     };
+    let mode = fs::metadata(file).map_err(|error| unreadable(file, &error))?.mode();
+    if mode & 0o007 != 0 {
+        return Err(BootError::usage(format_args!(
+            "--to {} is open to everybody: `chmod 600` it, or remove it and a new secret is made",
+            file.display()
+        )));
+    }
     let found = clients::with_secret(pool, SecretHash::of(held.client_secret.as_bytes())).await?;
     Ok(found.is_some_and(|(id, called)| id == held.client_id && called == name))
 }
@@ -77,9 +82,9 @@ async fn works(pool: &PgPool, name: &str, file: &Path) -> Result<bool, BootError
 /// A new client; `None` when the name is taken.
 async fn make(tx: &mut PgConnection, name: &str, secret: &Token) -> Result<Option<ClientId>, BootError> {
     let made = clients::create(&mut *tx, name, secret.hash()).await.map_err(|error| match error {
-        sqlx::Error::Database(error) if error.is_check_violation() => {
-            BootError::usage(format_args!("--name {name} must be lower-case letters, digits and dashes"))
-        }
+        sqlx::Error::Database(error) if error.is_check_violation() => BootError::usage(format_args!(
+            "--name {name} must be 2 to 63 lower-case letters, digits and dashes, the first a letter"
+        )),
         error => BootError::unexpected(error),
     })?;
     if let Some(id) = made {
@@ -100,6 +105,10 @@ fn text(client_id: ClientId, name: &str, secret: &Token) -> Result<String, BootE
     let client =
         ClientCredentials { client_id, name: name.to_owned(), client_secret: secret.reveal().to_owned() };
     serde_json::to_string(&client).map_err(BootError::unexpected)
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> BootError {
+    BootError::usage(format_args!("--to {} cannot be read: {error}", file.display()))
 }
 
 fn unwritable(file: &Path, error: &io::Error) -> BootError {

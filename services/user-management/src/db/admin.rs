@@ -12,7 +12,7 @@ use super::profile::{known_roles, known_status};
 /// What to look for; absent filters match everybody.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// Lower-case beginning of the e-mail address or the display name.
+    /// Beginning of the e-mail address or the display name, in letters of any case.
     pub beginning: Option<String>,
     pub status: Option<UserStatus>,
     pub role: Option<AccountRole>,
@@ -27,14 +27,17 @@ pub struct Search {
 /// search seldom enough for the millisecond that this costs.
 pub async fn search(tx: &mut PgConnection, search: &Search) -> sqlx::Result<Vec<UserSummary>> {
     plan_for_values(tx).await?;
-    let prefix = search.beginning.as_deref().map(like_prefix);
+    // Addresses were made lower-case here, names are by PostgreSQL, which does it otherwise beyond ASCII.
+    let of_address = search.beginning.as_deref().map(|beginning| like_prefix(&beginning.to_lowercase()));
+    let of_name = search.beginning.as_deref().map(like_prefix);
     let rows = sqlx::query_file!(
         "src/db/search_users.sql",
-        prefix,
+        of_address,
         search.status.map(UserStatus::as_str),
         search.role.map(AccountRole::as_str),
         search.after.map(|id| id.uuid()),
-        search.limit
+        search.limit,
+        of_name
     )
     .fetch_all(tx)
     .await?;

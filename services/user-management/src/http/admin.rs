@@ -57,7 +57,7 @@ async fn search(
 ) -> Result<Json<Page<UserSummary>>, ApiError> {
     let window = Window::<After>::of(&PageQuery { limit: query.limit, cursor: query.cursor })?;
     let wanted = Search {
-        beginning: query.q.map(|q| q.to_lowercase()),
+        beginning: query.q,
         status: query.status,
         role: query.role,
         after: window.after.as_ref().map(|after| after.0),

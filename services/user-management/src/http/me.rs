@@ -16,6 +16,7 @@ use super::audit::record;
 use super::field;
 use super::reauth::{confirm, limit};
 use crate::db::sessions::Ended;
+use crate::db::tokens::{self, Purpose};
 use crate::db::{admin, profile, sessions};
 use crate::domain::email::Email;
 use crate::events;
@@ -59,7 +60,9 @@ async fn update(
     let mut tx = state.pool.begin().await?;
     let held = me.hold(&mut tx).await?;
     seen.check(ETag::of_version(held.version))?;
-    profile::update(&mut tx, me.user(), &change).await?;
+    if !change.is_empty() {
+        profile::update(&mut tx, me.user(), &change).await?;
+    }
     let (account, version) = profile::get(&mut *tx, me.user()).await?.ok_or(Code::SessionEnded)?;
     tx.commit().await?;
     Ok((ETag::of_version(version), Json(account)))
@@ -84,10 +87,11 @@ async fn close(
     let mut tx = state.pool.begin().await?;
     // Before the account itself: administrators are locked in one order.
     let locked = admin::lock(&mut tx, me.user()).await?.ok_or(Code::SessionEnded)?;
-    let mut held = confirmed.hold(&state, tx, &me).await?;
     if locked.is_last_admin {
-        return Err(Code::LastAdmin.into());
+        tx.rollback().await?;
+        return Err(confirmed.give_up(&state, Code::LastAdmin.into()).await);
     }
+    let mut held = confirmed.hold(&state, tx, &me).await?;
     let tx = &mut held.tx;
     let ended = sessions::revoke_all(tx, me.user(), None, Ended::Deleted).await?;
     profile::anonymise(tx, me.user()).await?;
@@ -119,6 +123,8 @@ async fn change_email(
     let mut held = confirmed.hold(&state, state.pool.begin().await?, &me).await?;
     let tx = &mut held.tx;
     profile::set_pending_email(tx, me.user(), Some(&email)).await?;
+    // Until the new mail is out, the one before would move the account to where it shall not go any more.
+    tokens::revoke(tx, me.user(), Purpose::EmailChange).await?;
     record(tx, "email.change_requested", me.user().uuid(), me.user().uuid(), json!({})).await?;
     mail::enqueue(&mut **tx, NOTICE, me.user().uuid(), &json!({})).await?;
     mail::enqueue(&mut **tx, "email_change", me.user().uuid(), &json!({})).await?;

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 use shop_api::users::auth::{Jwks, ServiceToken, TokenRequest, TokenType};
 use shop_api::{Code, Role, Roles};
@@ -43,8 +43,8 @@ async fn token(
     Form(request): Form<TokenRequest>,
 ) -> Result<Response, ApiError> {
     limit(&state, from, state.quotas.sign_in).await?;
-    let (id, client_secret) = credentials(&headers, request).ok_or(Code::InvalidCredentials)?;
-    let presented = Token::parse(&client_secret).ok_or(Code::InvalidCredentials)?;
+    let (id, client_secret) = credentials(&headers, request).ok_or_else(refused)?;
+    let presented = Token::parse(&client_secret).ok_or_else(refused)?;
     let found = clients::with_secret(&state.pool, presented.hash()).await?;
     let found = found.filter(|(client, _)| client.to_string() == *id);
     let mut tx = state.pool.begin().await?;
@@ -57,7 +57,7 @@ async fn token(
             record_as(&mut tx, "client.refused", Actor::System, Some(client), json!({})).await?;
         }
         tx.commit().await?;
-        return Err(Code::InvalidCredentials.into());
+        return Err(refused());
     };
     let actor = Actor::Service(client.uuid());
     record_as(&mut tx, "client.signed_in", actor, Some(client.uuid()), json!({})).await?;
@@ -69,6 +69,14 @@ async fn token(
     let access_token = state.keys.sign(&claims).map_err(ApiError::internal)?;
     let expires_in = ACCESS_TOKEN_LIFE.as_secs() as u32;
     Ok(secret(&ServiceToken { token_type: TokenType::Bearer, access_token, expires_in }))
+}
+
+/// A client comes back with HTTP Basic (RFC 6749 §5.2), and not with a token that it has not got yet.
+fn refused() -> ApiError {
+    let mut error = ApiError::code(Code::InvalidCredentials);
+    let challenge = HeaderValue::from_static("Basic realm=\"clients\"");
+    error.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    error
 }
 
 /// HTTP Basic or the body, never both (RFC 6749 §2.3).

@@ -91,10 +91,13 @@ async fn change_password(
     me: SignedIn,
     Json(change): Json<ChangePassword>,
 ) -> Result<StatusCode, ApiError> {
-    let confirmed = confirm(&state, &me, &change.current_password, change.code.as_deref()).await?;
     let password = NewPassword::check(&change.new_password, &me.account.email)
         .map_err(|reason| weak("/new_password", reason))?;
-    let hash = state.hasher.hash(&password).await?;
+    let confirmed = confirm(&state, &me, &change.current_password, change.code.as_deref()).await?;
+    let hash = match state.hasher.hash(&password).await {
+        Ok(hash) => hash,
+        Err(busy) => return Err(confirmed.give_up(&state, busy.into()).await),
+    };
     let mut held = confirmed.hold(&state, state.pool.begin().await?, &me).await?;
     let tx = &mut held.tx;
     replace(tx, me.user(), &hash, Some(me.session), Ended::PasswordChanged).await?;

@@ -104,6 +104,12 @@ pub(super) struct Held {
 }
 
 impl Confirmed {
+    /// What was asked for is not done, and not for the code's sake: that was no guess. Answers why.
+    pub(super) async fn give_up(self, state: &AppState, why: ApiError) -> ApiError {
+        let Some((_, attempt)) = self.code else { return why };
+        backoff::give_back(&state.pool, &attempt).await.map_or_else(ApiError::from, |()| why)
+    }
+
     /// Holds the account until the transaction ends. Comparing takes long: a reset in the meantime shuts out whoever knew
     /// the password before.
     pub(super) async fn hold_for_password(

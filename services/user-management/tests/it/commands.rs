@@ -59,7 +59,7 @@ async fn a_service_client_is_made_once() {
     let token =
         world.anonymous().post("/auth/token").body("application/x-www-form-urlencoded", form).send().await;
     token.expect(200);
-    for (name, says) in [("product-catalog", "exists"), ("Product Catalog", "lower-case")] {
+    for (name, says) in [("product-catalog", "exists"), ("Product Catalog", "lower-case"), ("a", "2 to 63")] {
         let refused = create(name).await;
         assert_eq!(refused.status.code(), Some(2), "{}", refused.output);
         assert!(refused.output.contains(says), "{}", refused.output);
@@ -145,6 +145,13 @@ async fn a_file_that_holds_something_else_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("client");
     assert!(ensure(&world, &file).await.status.success());
+    // One that works, but no secret any more.
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    let open = ensure(&world, &file).await;
+    assert_eq!(open.status.code(), Some(2), "{}", open.output);
+    assert!(open.output.contains("chmod 600"), "{}", open.output);
+    mode(0o600);
     let other = std::fs::read_to_string(&file).unwrap().replace("product-catalog", "order-management");
     for text in ["somebody's notes\n", &other] {
         std::fs::write(&file, text).unwrap();

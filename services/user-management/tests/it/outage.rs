@@ -125,6 +125,39 @@ async fn postgresql_killed_under_load_is_a_503_and_then_forgotten() {
     }
 }
 
+/// While a password is rotated there is a moment when the one of the file is not that of the database.
+#[tokio::test]
+async fn a_password_of_the_database_that_is_being_changed_is_a_503() {
+    let postgres = PrivatePostgres::start().await.unwrap();
+    let db = TestDb::on(postgres.server(), UserManagement::schema()).await;
+    let world = World::on(db, |program| program).await;
+    let ada = world.person(Role::Customer).await;
+    let held = std::fs::read_to_string(world.db.password_file()).unwrap();
+    let mut operator = world.db.pool().acquire().await.unwrap();
+    let mut set = async |password: &str| {
+        let set = format!("ALTER ROLE CURRENT_USER PASSWORD '{}'", password.trim());
+        sqlx::query(sqlx::AssertSqlSafe(set)).execute(&mut *operator).await.unwrap();
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        sqlx::query(cut).execute(&mut *operator).await.unwrap();
+    };
+    let log_in = async || world.try_login(&ada.email, PASSWORD).await;
+    let read = async || ada.client.get("/users/me").send().await;
+    log_in().await.expect(200);
+    set("another").await;
+    for _ in 0..10 {
+        for refused in [log_in().await, read().await] {
+            refused.expect_problem(Code::Unavailable);
+            assert!(refused.header("retry-after").is_some());
+        }
+    }
+    set(&held).await;
+    let back = Instant::now();
+    until("it is let in again", || async { log_in().await.status == 200 && read().await.status == 200 })
+        .await;
+    assert!(back.elapsed() < AGAIN, "only after {:?}", back.elapsed());
+}
+
 #[tokio::test]
 async fn a_service_that_starts_before_its_database_gets_ready_with_it() {
     let mut postgres = PrivatePostgres::start().await.unwrap();

@@ -166,6 +166,22 @@ async fn the_old_mailbox_loses_its_links_when_the_account_moves() {
     world.try_login(NEW, SECRET).await.expect(200);
 }
 
+/// The letter to the newer address waits for its mail server: the one before has no power over the account meanwhile.
+#[tokio::test]
+async fn the_last_address_that_was_asked_for_counts() {
+    let world = World::with(|program| program.env("SMTP_URL", "smtp://127.0.0.1:9")).await;
+    let ada = world.person(Role::Customer).await;
+    let token = Token::generate();
+    let mut tx = world.db.pool().begin().await.unwrap();
+    tokens::put(&mut tx, UserId::from(ada.id), Purpose::EmailChange, token.hash(), Some(THIEF))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let wish = json!({ "email": NEW, "password": PASSWORD });
+    ada.client.post("/users/me/email").json(&wish).send().await.expect(202);
+    world.verify(token.reveal()).await.expect_problem(Code::TokenUnusable);
+}
+
 /// Neither by its link, nor by a letter that is tried again.
 #[tokio::test]
 async fn a_new_password_ends_the_wish_for_another_address_and_every_link() {

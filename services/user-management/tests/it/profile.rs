@@ -48,6 +48,10 @@ async fn an_edit_needs_the_version_that_was_read() {
         ada.client.patch("/users/me").if_match(&etag(&changed)).json(&json!({ "phone": null })).send().await;
     let account: Account = cleared.expect(200).json();
     assert_eq!((account.phone, account.display_name.as_str()), (None, "Ada King"));
+    // Nothing to change changes nothing.
+    let etag = ada.client.get("/users/me").send().await.header("etag").unwrap().to_owned();
+    let same = ada.client.patch("/users/me").if_match(&etag).json(&json!({})).send().await.expect(200);
+    assert_eq!(same.header("etag"), Some(etag.as_str()));
 }
 
 #[tokio::test]

@@ -195,6 +195,33 @@ async fn what_a_stolen_session_must_not_do_asks_for_a_code_as_well() {
     }
 }
 
+/// Neither is what is refused for another reason.
+#[tokio::test]
+async fn a_right_code_is_no_failure_where_the_new_password_is_too_weak() {
+    let world = World::start().await;
+    let (me, _, codes) = with_factor(&world).await;
+    let change = |new: &str| {
+        let body =
+            json!({ "current_password": SECRET, "code": codes.recovery_codes[0], "new_password": new });
+        me.post("/users/me/password").json(&body).send()
+    };
+    for _ in 0..7 {
+        change("password1234").await.expect_problem(Code::WeakPassword);
+    }
+    change("a fresh one for the harbour").await.expect(204);
+}
+
+#[tokio::test]
+async fn a_last_administrator_who_tries_to_leave_guesses_at_nothing() {
+    let world = World::start().await;
+    let (me, _, codes) = with_factor(&world).await;
+    world.age("UPDATE users SET roles = '{admin}'").await;
+    for _ in 0..7 {
+        let body = json!({ "password": SECRET, "code": codes.recovery_codes[0] });
+        me.delete("/users/me").json(&body).send().await.expect_problem(Code::LastAdmin);
+    }
+}
+
 #[tokio::test]
 async fn a_reset_leaves_the_second_factor_in_force() {
     let world = World::start().await;

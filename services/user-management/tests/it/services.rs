@@ -43,7 +43,9 @@ async fn a_service_gets_a_token_in_both_ways_and_follows_events() {
         world.anonymous().post("/auth/token").header("authorization", &basic).body(FORM, body.to_owned())
     };
     call("grant_type=client_credentials&scope=anything").send().await.expect(200);
-    call(&form(&id, &secret)).send().await.expect_problem(Code::InvalidCredentials);
+    let both = call(&form(&id, &secret)).send().await;
+    both.expect_problem(Code::InvalidCredentials);
+    assert_eq!(both.header("www-authenticate"), Some("Basic realm=\"clients\""));
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ async fn a_setting_that_cannot_be_is_named() {
         ("RATE_LIMIT", "many", "RATE_LIMIT"),
         ("TRUSTED_PROXIES", "everybody", "TRUSTED_PROXIES"),
         ("PROTECTED", "true", "TLS"),
+        ("HASHING_THREADS", "100000", "HASHING_THREADS"),
         ("DEADLINE_MS", "0", "at least 1 millisecond"),
         ("MAX_BODY_BYTES", "0", "1.."),
         ("CORS_ORIGINS", "https://shop.example,*", "an origin, scheme://host or scheme://host:port"),
