@@ -24,7 +24,7 @@ pub struct Register {
     pub password: String,
     /// No control characters.
     #[serde(default)]
-    #[schema(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f]*$")]
+    #[schema(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$")]
     pub display_name: String,
 }
 

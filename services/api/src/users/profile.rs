@@ -84,7 +84,7 @@ pub struct Account {
 pub struct UpdateProfile {
     /// No control characters.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f]*$")]
+    #[schema(value_type = Option<String>, nullable = false, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$")]
     pub display_name: Option<String>,
     /// E.164; `null` takes the number away.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
@@ -184,36 +184,36 @@ impl Validate for ChangeEmail {
 pub struct AddressInput {
     /// What the owner calls it; empty where there is nothing to say, as in the other optional texts.
     #[serde(default)]
-    #[schema(max_length = 50, pattern = r"^[^\u0000-\u001f\u007f]*$")]
+    #[schema(max_length = 50, pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$")]
     pub label: String,
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\u0000-\u001f\u007f]*[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]*$"
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
     )]
     pub recipient: String,
     #[schema(
         min_length = 1,
         max_length = 200,
-        pattern = r"^[^\u0000-\u001f\u007f]*[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]*$"
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
     )]
     pub line1: String,
     #[serde(default)]
-    #[schema(max_length = 200, pattern = r"^[^\u0000-\u001f\u007f]*$")]
+    #[schema(max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$")]
     pub line2: String,
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\u0000-\u001f\u007f]*[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]*$"
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
     )]
     pub city: String,
     /// State, province or county, where the country uses one.
     #[serde(default)]
-    #[schema(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f]*$")]
+    #[schema(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$")]
     pub region: String,
     /// Empty where the country has none.
     #[serde(default)]
-    #[schema(max_length = 20, pattern = r"^[^\u0000-\u001f\u007f]*$")]
+    #[schema(max_length = 20, pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$")]
     pub postal_code: String,
     pub country: Country,
     /// E.164.

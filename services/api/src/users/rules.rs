@@ -9,14 +9,19 @@ pub(super) const NAME_MAX: usize = 100;
 /// One line of text that may be empty.
 pub(super) fn line(v: &mut Violations, pointer: &str, text: &str, max: usize) {
     v.length(pointer, text, 0, max);
-    let plain = !text.chars().any(|c| c.is_ascii_control());
+    let plain = !text.chars().any(is_control);
     v.check(plain, pointer, "control_character", "must have no line break or other control character");
+}
+
+/// What ends a line, or turns the order of what is read: a name with one shows as another.
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// One line of text with something in it.
 pub(super) fn filled_line(v: &mut Violations, pointer: &str, text: &str, max: usize) {
     line(v, pointer, text, max);
-    let filled = text.chars().any(|c| c != ' ' && !c.is_ascii_control());
+    let filled = text.chars().any(|c| c != ' ' && !is_control(c));
     v.check(filled, pointer, "required", "must not be empty");
 }
 
@@ -66,7 +71,9 @@ mod tests {
         assert!(broken(|v| filled_line(v, "/x", &"é".repeat(100), 100)).is_empty());
         assert_eq!(broken(|v| filled_line(v, "/x", &"é".repeat(101), 100)), ["too_long"]);
         assert_eq!(broken(|v| filled_line(v, "/x", "  ", 100)), ["required"]);
-        assert_eq!(broken(|v| line(v, "/x", "Lon\ndon", 100)), ["control_character"]);
+        for hidden in ["Lon\ndon", "Lon\u{85}don", "Lon\u{2028}don", "\u{202e}nodnoL"] {
+            assert_eq!(broken(|v| line(v, "/x", hidden, 100)), ["control_character"], "{hidden:?}");
+        }
         assert!(broken(|v| line(v, "/x", "", 100)).is_empty());
     }
 
