@@ -1,7 +1,7 @@
 //! `up --detach`: the same command again, as a process of its own that outlives the terminal, and what it tells us
 //! until it is ready. Must not supervise anything itself.
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -22,6 +22,8 @@ const HERE: &str = "SHOPCTL_DEV_BACKGROUND";
 /// Held by whoever waits for a background process.
 const LOCK: &str = "detach.lock";
 const LOOK: Duration = Duration::from_millis(20);
+/// A stack may be up for months, and each mail is an event.
+const LIMIT_BYTES: u64 = 4 << 20;
 
 /// Whether this is the process in the background.
 pub(super) fn is_here(context: &Context) -> bool {
@@ -36,21 +38,55 @@ enum Told {
     Failed { exit: u8, message: String, hints: Vec<String> },
 }
 
-/// The file of events that the waiting process reads; it is also what happened, for later.
+/// The file of events that the waiting process reads; it is also what happened, for later. Once nobody waits any more, a
+/// disk that is full takes events away and no service.
 #[derive(Debug)]
-pub(super) struct Log(File);
+pub(super) struct Log {
+    file: File,
+    ui: Ui,
+    /// Whether the one who waits has heard how the start went.
+    is_heard: bool,
+    /// What a full disk kept from a line that is half written: it comes before the next one.
+    rest: Vec<u8>,
+    has_warned: bool,
+}
 
 impl Log {
     /// Leaves the terminal's session, so that closing it ends nothing.
-    pub(super) fn create(stack: &Stack) -> Result<Self, CommandError> {
+    pub(super) fn create(stack: &Stack, ui: Ui) -> Result<Self, CommandError> {
         // Fails only for a process that has a session of its own already.
         let _own = rustix::process::setsid();
         let file = File::options().append(true).create(true).open(path(stack));
-        file.map(Self).or_exit(Exit::Unexpected, "the file of events cannot be opened")
+        let file = file.or_exit(Exit::Unexpected, "the file of events cannot be opened")?;
+        Ok(Self { file, ui, is_heard: false, rest: Vec::new(), has_warned: false })
     }
 
+    /// Fails while somebody waits for what is written: they would wait for ever.
     pub(super) fn write(&mut self, event: Event) -> Result<(), CommandError> {
-        self.line(&Told::Event(event)).or_exit(Exit::Unexpected, "the file of events cannot be written")
+        let is_last = matches!(event, Event::Ready { .. } | Event::NotReady { .. });
+        let written = self.begin_anew().and_then(|()| self.line(&Told::Event(event)));
+        if !self.is_heard {
+            self.is_heard = is_last;
+            return written.or_exit(Exit::Unexpected, "the file of events cannot be written");
+        }
+        if let Err(error) = written
+            && !self.has_warned
+        {
+            self.has_warned = true;
+            let text =
+                format!("the file of events cannot be written ({error}): the stack goes on, events are lost");
+            self.ui.warn(text);
+        }
+        Ok(())
+    }
+
+    /// Empties a file that has become large, once nobody reads it.
+    fn begin_anew(&mut self) -> std::io::Result<()> {
+        if self.is_heard && self.file.metadata()?.len() > LIMIT_BYTES {
+            self.file.set_len(0)?;
+            self.rest.clear();
+        }
+        Ok(())
     }
 
     /// Says why it ends, to whoever waits.
@@ -63,7 +99,28 @@ impl Log {
     fn line(&mut self, told: &Told) -> std::io::Result<()> {
         let mut line = serde_json::to_string(told)?;
         line.push('\n');
-        self.0.write_all(line.as_bytes())
+        self.flush()?;
+        self.rest = line.into_bytes();
+        let length = self.rest.len();
+        self.flush().inspect_err(|_| {
+            // One of which nothing is written is lost whole.
+            if self.rest.len() == length {
+                self.rest.clear();
+            }
+        })
+    }
+
+    /// Writes what is left of a line. Not `write_all`, which does not tell how far it came.
+    fn flush(&mut self) -> std::io::Result<()> {
+        while !self.rest.is_empty() {
+            match self.file.write(&self.rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => drop(self.rest.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -165,4 +222,76 @@ fn hear(event: Event, view: &mut View) -> Result<Option<Result<Exit, CommandErro
 fn failed(exit: u8, message: String, hints: Vec<String>) -> CommandError {
     let error = CommandError::new(Exit::of(Some(i32::from(exit))).unwrap_or(Exit::Unexpected), message);
     hints.into_iter().fold(error, CommandError::hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        global: crate::args::GlobalArgs,
+    }
+
+    fn log(file: File, is_heard: bool) -> Log {
+        let ui = Ui::new(&Cli::parse_from(["test"]).global, crate::ui::Redactor::default());
+        Log { file, ui, is_heard, rest: Vec::new(), has_warned: false }
+    }
+
+    fn warning(text: &str) -> Event {
+        Event::Warning { text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_start_and_nothing_after_it() {
+        let full = || File::options().write(true).open("/dev/full").unwrap();
+        assert!(log(full(), false).write(warning("somebody waits")).is_err());
+        let mut after = log(full(), true);
+        assert!(after.write(warning("one")).is_ok() && after.write(warning("two")).is_ok());
+        assert!(after.has_warned && after.rest.is_empty());
+    }
+
+    #[test]
+    fn a_line_that_was_half_written_does_not_join_the_next() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut log = log(File::from(OwnedFd::from(ours)), true);
+        let long = "x".repeat(8 << 20);
+        log.write(warning(&long)).unwrap();
+        assert!(log.has_warned && !log.rest.is_empty(), "the disk is full in the middle of the line");
+        log.write(warning("lost")).unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            theirs.read_to_string(&mut text).map(|_| text)
+        });
+        while !log.rest.is_empty() {
+            // As the next event would.
+            let _full = log.flush();
+        }
+        log.write(warning("next")).unwrap();
+        drop(log);
+        let text = reader.join().unwrap().unwrap();
+        let told: Vec<Told> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [Told::Event(first), Told::Event(second)] = told.as_slice() else { panic!("two lines") };
+        assert_eq!((first, second), (&warning(&long), &warning("next")));
+    }
+
+    #[test]
+    fn the_file_is_bounded_once_nobody_reads_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || File::options().append(true).open(file.path()).unwrap();
+        file.as_file().set_len(LIMIT_BYTES + 1).unwrap();
+        log(open(), false).write(warning("somebody reads")).unwrap();
+        assert!(file.as_file().metadata().unwrap().len() > LIMIT_BYTES);
+        log(open(), true).write(warning("nobody does")).unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(text.starts_with('{') && text.lines().count() == 1, "{text}");
+    }
 }

@@ -105,7 +105,7 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
         |events: Events| async move { shop_devstack::up(&stack, &options, &events, &stop).await }
     };
     if in_background {
-        let mut log = background::Log::create(&stack)?;
+        let mut log = background::Log::create(&stack, ui.clone())?;
         let write = |event: Option<_>| event.map_or(Ok(()), |event| log.write(event));
         let ended = super::watch(engine, &signals.stop, write).await?;
         return Ok(exit(signals.outcome(ended).inspect_err(|error| log.fail(error))?));
