@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -95,8 +96,13 @@ async fn drop_all(stack: &Stack, asked: &ServerSpec, events: &Events) -> Result<
     let record = stack.record().ok().flatten();
     orphans::end_services(stack, record.as_ref()).await?;
     let mut dropped = drop_known(stack, asked, events).await?;
-    for spec in own_servers(stack) {
-        dropped.extend(drop_at(stack, &spec, events).await?);
+    for (spec, folder) in own_servers(stack) {
+        dropped.extend(drop_at(stack, &spec, events).await.map_err(|trouble| match trouble {
+            // The programs that made the data are not here any more.
+            Trouble::NoPostgres { .. } => Trouble::OwnServer { folder, reason: trouble.to_string() },
+            Trouble::Component(error) => server::unusable(error, &folder),
+            trouble => trouble,
+        })?);
     }
     orphans::end_servers(stack).await?;
     docker::remove_volumes(stack).await?;
@@ -155,12 +161,14 @@ async fn drop_at(stack: &Stack, spec: &ServerSpec, events: &Events) -> Result<Ve
     outcome
 }
 
-/// Our own folders with data.
-fn own_servers(stack: &Stack) -> impl Iterator<Item = ServerSpec> {
+/// The servers of our own folders with data, and the folders.
+fn own_servers(stack: &Stack) -> impl Iterator<Item = (ServerSpec, PathBuf)> {
     let own = [(Source::Local, server::LOCAL), (Source::Download, server::DOWNLOADED)];
     own.into_iter()
-        .filter(|(_, folder)| stack.path(folder).join("data").exists())
-        .map(|(source, _)| ServerSpec { choice: Choice::Only(source), ..ServerSpec::default() })
+        .map(|(source, folder)| {
+            (ServerSpec { choice: Choice::Only(source), ..ServerSpec::default() }, stack.path(folder))
+        })
+        .filter(|(_, folder)| folder.join("data").exists())
 }
 
 fn spec_of(server: &KnownServer, asked: &ServerSpec) -> ServerSpec {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Config};
 
 use crate::address::ServerUrl;
-use crate::component::{Report, Step, innermost};
+use crate::component::{self, Report, Step, innermost};
 use crate::docker;
 use crate::download;
 use crate::events::Events;
@@ -201,7 +201,8 @@ impl Server {
         let mut spec = PostgresSpec::new(stack.path(folder));
         spec.binaries = Some(bin);
         let (report, mut steps) = tokio::sync::mpsc::unbounded_channel();
-        let started = Postgres::start(&spec, &Report::to(report)).await?;
+        let started = Postgres::start(&spec, &Report::to(report)).await;
+        let started = started.map_err(|error| unusable(error, &spec.dir))?;
         let mut how = "started";
         while let Ok(said) = steps.try_recv() {
             match said {
@@ -362,6 +363,17 @@ impl Server {
 pub(crate) const LOCAL: &str = "postgres";
 /// Data of one major version is of no use to another, so programs from elsewhere have a folder of their own.
 pub(crate) const DOWNLOADED: &str = "postgres-download";
+
+/// What keeps our own server in `folder` from its data, where the error has no next step of its own.
+pub(crate) fn unusable(error: component::Error, folder: &Path) -> Trouble {
+    use component::Error::{Database, Failed, Io, Silent};
+    match error {
+        Failed { .. } | Silent { .. } | Database(_) | Io(_) if folder.join("data").exists() => {
+            Trouble::OwnServer { folder: folder.to_owned(), reason: error.to_string() }
+        }
+        error => error.into(),
+    }
+}
 
 /// Says where the data of an earlier run lies, when it is not looked for there any more.
 fn tell_of_other_data(stack: &Stack, folder: &str, events: &Events) {

@@ -46,6 +46,9 @@ pub enum Trouble {
     /// The server of the URL does not answer, or refuses us.
     #[error("PostgreSQL at {address} cannot be used: {reason}")]
     Refused { address: String, reason: String },
+    /// The server in the stack's own folder does not start on the data that is there, or can do nothing with it.
+    #[error("the database server in {} cannot be used: {reason}", .folder.display())]
+    OwnServer { folder: PathBuf, reason: String },
     /// A database that dev did not make for this stack.
     #[error("the database {database} at {address} {found}, so it is left alone")]
     Unmarked { database: String, address: String, found: String },
@@ -102,34 +105,11 @@ impl Trouble {
             Self::NothingToSeed(_) => {
                 "wait until `shopctl dev status` names its services, then run it again".into()
             }
-            Self::PortTaken { .. } => "end that process, or let free ports be chosen with --ports auto".into(),
-            Self::NoSuchService { .. } => "give --replicas one of these names, as in --replicas name=2".into(),
-            Self::NoPostgres { .. } => {
-                "install it (`apt-get install postgresql`), start Docker, or name a server with --database-url \
-                 postgres://user@host/postgres"
-                    .into()
+            Self::PortTaken { .. } => {
+                "end that process, or let free ports be chosen with --ports auto".into()
             }
-            Self::Refused { .. } => {
-                "check the address, the user, and the password in the file that DATABASE_PASSWORD_FILE names".into()
-            }
-            Self::Unmarked { found, .. } if found == NO_DATABASE => {
-                "`shopctl dev down` and `shopctl dev up` make it anew".into()
-            }
-            Self::Unmarked { .. } => {
-                "give a server of its own with --database-url, or drop that database yourself".into()
-            }
-            Self::RoleNeeded { folder: Some(folder), .. } => {
-                format!("delete {} if nothing that its server holds is worth keeping", folder.display())
-            }
-            Self::RoleNeeded { role, .. } => format!(
-                "drop that database yourself, or connect to it and free the role with \
-                 `reassign owned by \"{role}\" to current_user; drop owned by \"{role}\"`, then run this again"
-            ),
-            Self::Unconfirmed { database, .. } => format!("give --confirm {database}"),
-            Self::PasswordFile { .. } => {
-                "name a file that holds the password and that you can read, with --database-password-file or \
-                 DATABASE_PASSWORD_FILE, or bring this one back"
-                    .into()
+            Self::NoSuchService { .. } => {
+                "give --replicas one of these names, as in --replicas name=2".into()
             }
             Self::StateFolder { .. } => "name a folder that you can write to with SHOP_DEV_STATE".into(),
             Self::Broken { next, .. } => next.clone(),
@@ -149,6 +129,44 @@ impl Trouble {
                     "let the Docker daemon reach the registry (network, proxy, log-in) until `docker pull {image}` \
                      works, or bring the image as a file with `docker load`"
                 )
+            }
+            _ => return self.next_of_server(),
+        })
+    }
+
+    /// The same for what has to do with a database server.
+    fn next_of_server(&self) -> Option<String> {
+        Some(match self {
+            Self::NoPostgres { .. } => {
+                "install it (`apt-get install postgresql`), start Docker, or name a server with --database-url \
+                 postgres://user@host/postgres"
+                    .into()
+            }
+            Self::Refused { .. } => {
+                "check the address, the user, and the password in the file that DATABASE_PASSWORD_FILE names".into()
+            }
+            Self::OwnServer { folder, .. } => format!(
+                "mend what it says; or, if its data may go, delete {} and run this again",
+                folder.display()
+            ),
+            Self::Unmarked { found, .. } if found == NO_DATABASE => {
+                "`shopctl dev down` and `shopctl dev up` make it anew".into()
+            }
+            Self::Unmarked { .. } => {
+                "give a server of its own with --database-url, or drop that database yourself".into()
+            }
+            Self::RoleNeeded { folder: Some(folder), .. } => {
+                format!("delete {} if nothing that its server holds is worth keeping", folder.display())
+            }
+            Self::RoleNeeded { role, .. } => format!(
+                "drop that database yourself, or connect to it and free the role with \
+                 `reassign owned by \"{role}\" to current_user; drop owned by \"{role}\"`, then run this again"
+            ),
+            Self::Unconfirmed { database, .. } => format!("give --confirm {database}"),
+            Self::PasswordFile { .. } => {
+                "name a file that holds the password and that you can read, with --database-password-file or \
+                 DATABASE_PASSWORD_FILE, or bring this one back"
+                    .into()
             }
             _ => return None,
         })

@@ -140,3 +140,23 @@ async fn one_that_is_interrupted_leaves_no_server_behind() {
     assert_eq!(bench.living(), []);
     assert_eq!(reset(&bench, &asked).await.unwrap(), ["tiny"], "the rest is for the next one");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_no_server_starts_on_is_told_with_the_next_step() {
+    let bench = Bench::new(&["tiny"]);
+    up_and_down(&bench, ServerSpec::default()).await;
+    let own = bench.stack.path("postgres");
+    std::fs::remove_file(own.join("data/global/pg_control")).unwrap();
+    let told = |trouble: Trouble| {
+        assert!(matches!(&trouble, Trouble::OwnServer { folder, .. } if *folder == own), "{trouble}");
+        assert!(trouble.to_string().contains("pg_control"), "what the server said: {trouble}");
+        let next = trouble.next().unwrap();
+        assert!(next.contains(&format!("delete {} and run this again", own.display())), "{next}");
+    };
+    told(bench.up(bench.options(vec![service("tiny", &[], true)])).ended().await.unwrap_err());
+    told(reset(&bench, &ServerSpec::default()).await.unwrap_err());
+    assert_eq!(bench.living(), []);
+    std::fs::remove_dir_all(&own).unwrap();
+    assert_eq!(reset(&bench, &ServerSpec::default()).await.unwrap(), [""; 0]);
+    assert!(!bench.stack.path("secrets").exists());
+}

@@ -29,6 +29,7 @@ pub(super) fn of(trouble: Trouble) -> CommandError {
         | Trouble::Environment(_)
         | Trouble::NoPostgres { .. }
         | Trouble::Refused { .. }
+        | Trouble::OwnServer { .. }
         | Trouble::StateFolder { .. }
         | Trouble::Broken { .. }
         | Trouble::DataLeft { .. }
