@@ -50,6 +50,7 @@ pub async fn up(stack: &Stack, options: &UpOptions, events: &Events, stop: &Stop
     let outcome = tokio::select! {
         outcome = supervise(stack, options, before, &board, stop, &mut running) => outcome,
         () = stop.gently.cancelled() => Err(Trouble::Interrupted),
+        never = board.keep_written() => match never {},
     };
     if running.has_any() {
         events.say(Event::Stopping {});
@@ -177,7 +178,7 @@ async fn prepare(
     Ok(databases)
 }
 
-fn first_record(stack: &Stack, options: &UpOptions) -> Record {
+pub(crate) fn first_record(stack: &Stack, options: &UpOptions) -> Record {
     Record {
         stack: stack.name().to_owned(),
         id: stack.id().to_owned(),
