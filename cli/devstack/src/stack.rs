@@ -80,11 +80,15 @@ impl Stack {
 
     /// What its supervisor wrote last; `None` when nothing was ever started, or all was taken down.
     pub fn record(&self) -> Result<Option<Record>> {
-        self.read(
-            RECORD,
-            "end the supervisor with Ctrl-C where it still runs; then `shopctl dev down` ends what is left and removes \
-             the file",
-        )
+        self.state.read_json(RECORD).map_err(|error| {
+            let end = match self.state.holder(LOCK) {
+                // One in the background has no terminal for a Ctrl-C.
+                Some(supervisor) => format!("end the supervisor with `kill {}`; then ", supervisor.pid),
+                None => String::new(),
+            };
+            let next = format!("{end}`shopctl dev down` ends what is left and removes the file");
+            Trouble::Broken { reason: error.to_string(), next }
+        })
     }
 
     /// What is written in a file of its folder; `next` is what to do about one that cannot be read.
@@ -136,6 +140,7 @@ impl Stack {
         let holder = || self.record().ok().flatten().filter(|record| record.supervisor.is_alive());
         for _ in 0..LOOKS {
             if let Some(lock) = self.try_lock()? {
+                lock.sign();
                 return Ok(lock);
             }
             if holder().is_some() {
@@ -199,8 +204,12 @@ mod tests {
         let lock = stack.hold().unwrap();
         assert!(stack.is_held().unwrap());
         assert!(matches!(stack.hold(), Err(Trouble::Held { holder: None, .. })));
+        std::fs::write(stack.path(RECORD), "{").unwrap();
+        let next = || stack.record().unwrap_err().next().unwrap();
+        assert!(next().contains(&format!("`kill {}`", std::process::id())), "{}", next());
         drop(lock);
         assert!(!stack.is_held().unwrap());
+        assert!(!next().contains("kill"), "nobody has it: {}", next());
         assert_eq!(stack.id(), Stack::open(folder.path(), Some(folder.path().join("state"))).unwrap().id());
     }
 

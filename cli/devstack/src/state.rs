@@ -3,12 +3,14 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::process::Proc;
 
 /// A state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +21,19 @@ pub struct StateDir {
 /// A lock on a state folder; released when dropped or when the process dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Writes this process's number into it, for [`StateDir::holder`]. Where it cannot be written none is there: the lock
+    /// holds all the same, and a wrong number would name a stranger.
+    pub fn sign(&self) {
+        let text = format!("{}\n", std::process::id());
+        let signed = self.file.set_len(0).and_then(|()| self.file.write_all_at(text.as_bytes(), 0));
+        if signed.is_err() {
+            let _none = self.file.set_len(0);
+        }
+    }
 }
 
 impl StateDir {
@@ -83,10 +97,18 @@ impl StateDir {
         let held = File::options().create(true).truncate(false).write(true).open(&path);
         let held = held.map_err(|error| name(&error, &path))?;
         match held.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: held })),
+            Ok(()) => Ok(Some(Lock { file: held })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// The process that has the lock `file` now, where it has signed it.
+    pub fn holder(&self, file: &str) -> Option<Proc> {
+        let text = fs::read_to_string(self.path.join(file)).ok()?;
+        let signed = Proc::of(text.trim().parse().ok()?)?;
+        // Whoever has released it has left its number behind.
+        matches!(self.try_lock(file), Ok(None)).then_some(signed)
     }
 
     /// Takes the lock `file`, waiting for whoever has it for at most `patience`.

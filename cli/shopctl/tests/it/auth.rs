@@ -327,6 +327,22 @@ fn a_place_that_is_none_says_what_to_do() {
     }
 }
 
+#[test]
+fn a_broken_record_of_the_stack_is_told_as_dev_tells_it() {
+    let world = World::with(FIXTURE);
+    fs::create_dir(world.path("state")).expect("a folder");
+    fs::write(world.path("state/running.json"), "{").expect("written");
+    let told = |arguments: &[&str]| {
+        let mut command = world.shopctl();
+        command.env(NO_KEYRING.0, NO_KEYRING.1).env("SHOP_DEV_STATE", world.path("state"));
+        let ran = ran(command.args(arguments));
+        (ran.code, ran.stderr)
+    };
+    let auth = told(&["auth", "status", "--env", "dev"]);
+    assert!(auth.0 == 9 && auth.1.contains("`shopctl dev down` ends what is left"), "{auth:?}");
+    assert_eq!(auth, told(&["dev", "status"]));
+}
+
 /// Without a stack there is no address, and what is kept was for one that nobody knows any more.
 #[test]
 fn signing_out_without_a_stack_forgets_every_address_of_the_environment() {

@@ -126,8 +126,7 @@ fn address(environment: &str, context: &Context) -> Result<Option<String>, Comma
         })?;
         return Ok(Some(format!("https://{}", host.value)));
     }
-    let record =
-        dev::stack(context)?.record().or_exit(Exit::Unexpected, "the stack's record cannot be read")?;
+    let record = dev::record(&dev::stack(context)?)?;
     let running = record.iter().flat_map(|record| &record.services).find(|service| service.name == ISSUER);
     Ok(running.and_then(|service| service.replicas.first()).map(|replica| replica.url.clone()))
 }

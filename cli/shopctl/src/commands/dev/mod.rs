@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use shop_devstack::events::{Event, Events};
+use shop_devstack::record::Record;
 use shop_devstack::{Stack, Stop, Trouble};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -64,6 +65,11 @@ pub(super) fn stack(context: &Context) -> Result<Stack, CommandError> {
     let state =
         context.variable("SHOP_DEV_STATE").map(|folder| context.directory.join(PathBuf::from(folder)));
     Stack::open(context.root()?, state).map_err(failure::of)
+}
+
+/// What runs of the stack, as its supervisor wrote it.
+pub(super) fn record(stack: &Stack) -> Result<Option<Record>, CommandError> {
+    stack.record().map_err(failure::of)
 }
 
 /// Runs the engine and shows its events until it is done; what it said last is shown as well. `None` is shown each
