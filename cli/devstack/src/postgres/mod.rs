@@ -287,7 +287,8 @@ fn server_command(
     spec: &PostgresSpec,
     port: u16,
 ) -> std::process::Command {
-    let sockets = cluster.sockets().map(|dir| dir.display().to_string()).unwrap_or_default();
+    // The setting is a list: in quotes, as it writes names, since a path may hold a comma.
+    let sockets = cluster.sockets().map(|dir| quoted(&dir.display().to_string())).unwrap_or_default();
     let mut settings: Vec<(String, String)> = [
         ("listen_addresses", "127.0.0.1".to_owned()),
         ("port", port.to_string()),

@@ -36,6 +36,17 @@ async fn it_starts_says_what_it_does_and_leaves_nothing() {
     assert_eq!(marked(&dir.path().join("postgres")), []);
 }
 
+/// The folder of its socket is a setting that takes a list.
+#[tokio::test]
+async fn a_path_may_hold_what_a_list_of_paths_is_written_with() {
+    let dir = super::folder();
+    let spec = PostgresSpec { dir: dir.path().join(" one, \"two\" "), ..spec(&dir) };
+    let server = start(&spec).await;
+    let socket = server.sockets().unwrap().join(format!(".s.PGSQL.{}", server.port()));
+    assert!(socket.exists(), "{}", socket.display());
+    server.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn no_one_enters_without_the_password() {
     let dir = super::folder();
