@@ -18,6 +18,7 @@ const ROTATE_BYTES: u64 = 16 << 20;
 /// How much of a file's end is read for its last lines.
 const TAIL_BYTES: u64 = 1 << 20;
 const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+const FOLDER: &str = "logs";
 /// Begins the line that separates the runs of a process.
 const RUN: &str = "--- start of ";
 
@@ -32,28 +33,16 @@ pub struct LogLine {
 /// The logs of a stack, perhaps only those of one service (all its replicas) or part.
 #[derive(Debug)]
 pub struct Logs {
+    stack: Stack,
+    only: Option<String>,
     files: Vec<(String, PathBuf)>,
 }
 
 impl Logs {
     /// What is there now for `only`; everything without it.
     pub fn of(stack: &Stack, only: Option<&str>) -> io::Result<Self> {
-        let own = [
-            ("postgres", server::LOCAL, "postgres.log"),
-            ("postgres", server::DOWNLOADED, "postgres.log"),
-            ("redis", "redis", "redis.log"),
-        ];
-        let mut files: Vec<_> =
-            own.map(|(name, folder, log)| (name.to_owned(), stack.path(folder).join(log))).into();
-        for entry in fs::read_dir(folder(stack)?)?.flatten() {
-            let path = entry.path();
-            if let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")) {
-                files.push((name.to_owned(), path.clone()));
-            }
-        }
-        files.retain(|(name, path)| path.exists() && only.is_none_or(|only| is_of(name, only)));
-        files.sort();
-        Ok(Self { files })
+        let files = files(stack, only)?;
+        Ok(Self { stack: stack.clone(), only: only.map(str::to_owned), files })
     }
 
     /// The names of the logs that were found.
@@ -79,15 +68,21 @@ impl Logs {
         Ok(timed.into_iter().map(|(_, line)| line).collect())
     }
 
-    /// Sends every line written from now on, until nobody listens.
+    /// Sends every line written from now on, until nobody listens; also of logs that are not there yet, as those of a
+    /// replica that is started later.
     pub async fn follow(self, lines: UnboundedSender<LogLine>) -> io::Result<()> {
-        let mut files: Vec<Followed> = Vec::new();
+        let mut followed: Vec<Followed> = Vec::new();
         for (source, path) in self.files {
             let from = fs::metadata(&path)?.len();
-            files.push(Followed { source, path, from, rest: Vec::new() });
+            followed.push(Followed { source, path, from, rest: Vec::new() });
         }
         loop {
-            for file in &mut files {
+            for (source, path) in files(&self.stack, self.only.as_deref())? {
+                if !followed.iter().any(|known| known.path == path) {
+                    followed.push(Followed { source, path, from: 0, rest: Vec::new() });
+                }
+            }
+            for file in &mut followed {
                 for line in file.new_lines()? {
                     if lines.send(LogLine { source: file.source.clone(), line }).is_err() {
                         return Ok(());
@@ -100,6 +95,31 @@ impl Logs {
             tokio::time::sleep(FOLLOW_PAUSE).await;
         }
     }
+}
+
+/// The logs that are there now, with their sources.
+fn files(stack: &Stack, only: Option<&str>) -> io::Result<Vec<(String, PathBuf)>> {
+    let own = [
+        ("postgres", server::LOCAL, "postgres.log"),
+        ("postgres", server::DOWNLOADED, "postgres.log"),
+        ("redis", "redis", "redis.log"),
+    ];
+    let mut files: Vec<_> =
+        own.map(|(name, folder, log)| (name.to_owned(), stack.path(folder).join(log))).into();
+    let entries = match fs::read_dir(stack.path(FOLDER)) {
+        // Before the first start, and while it is reset.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        entries => Some(entries?),
+    };
+    for entry in entries.into_iter().flatten().flatten() {
+        let path = entry.path();
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")) {
+            files.push((name.to_owned(), path.clone()));
+        }
+    }
+    files.retain(|(name, path)| path.exists() && only.is_none_or(|only| is_of(name, only)));
+    files.sort();
+    Ok(files)
 }
 
 struct Followed {
@@ -131,7 +151,7 @@ impl Followed {
 
 /// The folder of the logs.
 pub(crate) fn folder(stack: &Stack) -> io::Result<PathBuf> {
-    Ok(stack.folder().folder("logs")?.path().to_owned())
+    Ok(stack.folder().folder(FOLDER)?.path().to_owned())
 }
 
 /// Puts a log aside that has become large.
@@ -219,6 +239,8 @@ mod tests {
             (name.to_owned(), path)
         };
         let logs = Logs {
+            stack: Stack::open(folder.path(), Some(folder.path().join("state"))).unwrap(),
+            only: None,
             files: vec![
                 write("a", "2026-01-01T00:00:01Z a1\n  more of a1\n2026-01-01T00:00:03Z a3\n"),
                 write("b", "2026-01-01 00:00:02.5 UTC b2\n"),
@@ -227,5 +249,23 @@ mod tests {
         let lines: Vec<String> = logs.tail(9).unwrap().into_iter().map(|line| line.line).collect();
         let ends: Vec<&str> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
         assert_eq!(ends, ["a1", "a1", "b2", "a3"]);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_comes_later_is_followed_from_its_first_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = Stack::open(folder.path(), Some(folder.path().join("state"))).unwrap();
+        let log = |name: &str| super::folder(&stack).unwrap().join(format!("{name}.log"));
+        let logs = Logs::of(&stack, Some("tiny")).unwrap();
+        fs::write(log("tiny-1"), "before\n").unwrap();
+        let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+        let following = tokio::spawn(Logs::of(&stack, Some("tiny")).unwrap().follow(sender));
+        assert_eq!(logs.sources(), [""; 0]);
+        fs::write(log("other-1"), "of another\n").unwrap();
+        fs::write(log("tiny-2"), "first\n").unwrap();
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.recv()).await.unwrap();
+        assert_eq!(line, Some(LogLine { source: "tiny-2".into(), line: "first".into() }));
+        drop(lines);
+        following.await.unwrap().unwrap();
     }
 }

@@ -1,4 +1,6 @@
 //! `shopctl dev logs`: what the services and their parts have written.
+use std::collections::BTreeSet;
+
 use shop_devstack::{LogLine, Logs};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -25,12 +27,17 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
     let unreadable = "the logs cannot be read";
     let logs = Logs::of(&stack, args.service.as_deref()).or_exit(Exit::Unexpected, unreadable)?;
     if logs.sources().is_empty() {
-        return Err(nothing(&stack, args.service.as_deref()));
+        let trouble = nothing(&stack, args.service.as_deref());
+        // What was not started yet may be: its first lines are worth waiting for. A wrong name is not.
+        if !args.follow || trouble.kind == Exit::Usage {
+            return Err(trouble);
+        }
+        ui.status("there are no logs yet: waiting for `shopctl dev up`");
     }
-    let width = logs.sources().iter().map(|source| source.len()).max().unwrap_or_default();
-    let one_source = logs.sources().len() == 1;
+    let mut shown = Shown::default();
+    logs.sources().into_iter().for_each(|source| shown.note(source));
     for line in logs.tail(args.tail).or_exit(Exit::Unexpected, unreadable)? {
-        show(&line, width, one_source, ui)?;
+        shown.show(&line, ui)?;
     }
     if !args.follow {
         return Ok(Exit::Done);
@@ -40,7 +47,7 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
     let outcome = loop {
         tokio::select! {
             line = receiver.recv() => match line {
-                Some(line) => show(&line, width, one_source, ui)?,
+                Some(line) => shown.show(&line, ui)?,
                 None => break reading.await,
             },
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
@@ -50,12 +57,30 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context, ui: &mut Ui) -> Resu
     Ok(Exit::Done)
 }
 
-fn show(line: &LogLine, width: usize, one_source: bool, ui: &mut Ui) -> Result<(), CommandError> {
-    let text = match one_source {
-        true => line.line.clone(),
-        false => format!("{} {}", ui.paint().faint(format!("{:width$} │", line.source)), line.line),
-    };
-    ui.stream(line, text)
+/// The sources so far: what is of several is shown with its source before it.
+#[derive(Debug, Default)]
+struct Shown {
+    sources: BTreeSet<String>,
+    width: usize,
+}
+
+impl Shown {
+    fn note(&mut self, source: &str) {
+        if !self.sources.contains(source) {
+            self.sources.insert(source.to_owned());
+            self.width = self.width.max(source.len());
+        }
+    }
+
+    fn show(&mut self, line: &LogLine, ui: &mut Ui) -> Result<(), CommandError> {
+        self.note(&line.source);
+        let width = self.width;
+        let text = match self.sources.len() {
+            1 => line.line.clone(),
+            _ => format!("{} {}", ui.paint().faint(format!("{:width$} │", line.source)), line.line),
+        };
+        ui.stream(line, text)
+    }
 }
 
 fn nothing(stack: &shop_devstack::Stack, asked: Option<&str>) -> CommandError {
