@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use time::OffsetDateTime;
+use tokio_postgres::error::SqlState;
 
 use crate::component;
 
@@ -166,6 +167,13 @@ impl Trouble {
             Self::PasswordFile { .. } => {
                 "name a file that holds the password and that you can read, with --database-password-file or \
                  DATABASE_PASSWORD_FILE, or bring this one back"
+                    .into()
+            }
+            Self::Component(component::Error::Database(error))
+                if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) =>
+            {
+                "the user needs CREATEDB and CREATEROLE: let a superuser of that server give them with `alter role \
+                 <user> createdb createrole`, or name another user in the URL"
                     .into()
             }
             _ => return None,

@@ -5,6 +5,7 @@ use shop_devstack::record::Source;
 use shop_devstack::{Choice, Health, ServerSpec, Stop, Trouble, ask};
 
 use crate::bench::{Bench, service};
+use crate::reset::theirs;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parameter_that_means_another_server_is_refused_before_anything_happens() {
@@ -56,4 +57,25 @@ async fn a_socket_folder_is_where_dev_and_the_services_go() {
     assert!(theirs.connect("tiny").await.is_ok(), "it was made there");
     assert!(matches!(running.interrupt().await, Err(Trouble::Interrupted)));
     theirs.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_the_rights_is_told_which() {
+    let bench = Bench::new(&["tiny"]);
+    let (server, given) = theirs(&bench).await;
+    let client = server.connect("postgres").await.unwrap();
+    client.batch_execute("create role plain login password 'plain'").await.unwrap();
+    let password = bench.folder().join("plain");
+    std::fs::write(&password, "plain").unwrap();
+    let mut options = bench.options(vec![service("tiny", &[], true)]);
+    let url = given.url.unwrap().replace("postgres://postgres@", "postgres://plain@");
+    options.server = ServerSpec { url: Some(url), password_file: Some(password), ..ServerSpec::default() };
+    for rights in ["nocreatedb nocreaterole", "nocreatedb createrole"] {
+        client.batch_execute(&format!("alter role plain {rights}")).await.unwrap();
+        let trouble = bench.up(options.clone()).ended().await.unwrap_err();
+        assert!(trouble.to_string().contains("permission denied to create"), "{trouble}");
+        let next = trouble.next().expect("a next step");
+        assert!(next.contains("CREATEDB and CREATEROLE"), "{next}");
+    }
+    server.stop().await.unwrap();
 }
