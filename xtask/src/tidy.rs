@@ -5,6 +5,7 @@ mod edges;
 mod imports;
 mod layout;
 mod manifests;
+mod map;
 mod prints;
 mod sizes;
 mod source;
@@ -39,6 +40,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     findings.extend(layout::check(&tree));
     findings.extend(manifests::check(&tree)?);
     findings.extend(edges::check(root)?);
+    findings.extend(map::check(root)?);
     findings.extend(sizes::check(&tree));
     findings.extend(docs::check(&tree));
     findings.extend(prints::check(&tree));

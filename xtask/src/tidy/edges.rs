@@ -82,6 +82,11 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
+/// Every crate that has a row.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.name)
+}
+
 struct Edge<'a> {
     from: &'a str,
     to: &'a str,
