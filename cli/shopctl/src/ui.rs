@@ -1,6 +1,7 @@
 //! Everything that reaches the terminal: data to stdout; status, warnings, errors and progress to stderr.
 //! The only module that prints, and nothing passes it without the redaction layer. Must not know any command.
 mod called;
+pub(crate) mod escape;
 mod failure;
 mod paint;
 mod progress;

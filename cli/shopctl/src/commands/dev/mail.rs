@@ -10,7 +10,7 @@ use time::macros::format_description;
 use crate::context::Context;
 use crate::error::{CommandError, OrExit as _};
 use crate::exit::Exit;
-use crate::ui::Ui;
+use crate::ui::{Ui, escape};
 
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -89,7 +89,7 @@ async fn follow(
         let seen = mails.last().map(|mail| mail.id);
         mails = read()?;
         for (index, mail) in mails.iter().enumerate().filter(|(_, mail)| Some(mail.id) > seen) {
-            ui.stream(mail, format!("{}\n\n{}\n", row(index, mail), mail.text.trim_end()))?;
+            ui.stream(mail, format!("{}\n\n{}\n", row(index, mail), body(mail)))?;
         }
     }
 }
@@ -120,8 +120,14 @@ async fn show(
     let Some(mail) = args.pick(&mails) else {
         return Err(args.missing(mails.is_empty()).hint("`shopctl dev mail` lists what there is"));
     };
-    let head = format!("from:    {}\nto:      {}\nsubject: {}", mail.from, mail.to.join(", "), mail.subject);
-    ui.data(mail, format!("{head}\nat:      {}\n\n{}", at(mail), mail.text.trim_end()))
+    ui.data(mail, whole(mail))
+}
+
+/// As text, in which nothing of what a stranger may have written is left for the terminal to obey.
+fn whole(mail: &Mail) -> String {
+    let head = [("from:   ", &mail.from), ("to:     ", &mail.to.join(", ")), ("subject:", &mail.subject)];
+    let head = head.map(|(name, text)| format!("{name} {}\n", escape::line(text))).concat();
+    format!("{head}at:      {}\n\n{}", at(mail), body(mail))
 }
 
 impl ShowArgs {
@@ -157,7 +163,12 @@ impl ShowArgs {
 }
 
 fn row(index: usize, mail: &Mail) -> String {
-    format!("{:>4}  {}  {}  {}", index + 1, at(mail), mail.to.join(", "), mail.subject)
+    let [to, subject] = [&mail.to.join(", "), &mail.subject].map(|text| escape::line(text));
+    format!("{:>4}  {}  {to}  {subject}", index + 1, at(mail))
+}
+
+fn body(mail: &Mail) -> String {
+    escape::lines(mail.text.trim_end())
 }
 
 fn at(mail: &Mail) -> String {
@@ -185,6 +196,18 @@ mod tests {
             "from": "shop@localhost", "to": [to], "subject": subject, "text": "", "html": null, "raw": "",
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_mail_gives_the_terminal_no_orders() {
+        let mut mail = mail("ada\u{1b}[1m@shop.test", "\u{1b}]0;title\u{7}Hello");
+        mail.from = "eve\u{9b}2J@shop.test".into();
+        mail.text = "Dear\tAda,\r\n\u{1b}[2Jbye\r\n".into();
+        for shown in [row(0, &mail), whole(&mail)] {
+            assert!(!shown.chars().any(|c| c.is_control() && !"\n\t".contains(c)), "{shown:?}");
+            assert!(shown.contains("\\u{1b}]0;title\\u{7}Hello"), "{shown}");
+        }
+        assert!(whole(&mail).ends_with("\n\nDear\tAda,\n\\u{1b}[2Jbye"), "{}", whole(&mail));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use shop_devstack::record::{PartState, Record, ReplicaRecord, ReplicaState};
 
 use super::table;
 use crate::error::CommandError;
-use crate::ui::{Standing, Task, Ui};
+use crate::ui::{Standing, Task, Ui, escape};
 
 /// What is on the screen.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl View {
             }
             Event::Unchanged {} => self.ui.status("nothing that runs has changed"),
             Event::Mail { subject } => {
-                self.ui.status(format!("mail: {subject}  (`shopctl dev mail show`)"));
+                self.ui.status(format!("mail: {}  (`shopctl dev mail show`)", escape::line(&subject)));
             }
             Event::Warning { text } => self.ui.warn(text),
             // Who waits for a detached stack gets this as the command's error.
