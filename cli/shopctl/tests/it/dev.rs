@@ -202,6 +202,7 @@ fn a_signal_ends_it_with_the_code_of_the_signal_and_leaves_nothing() {
     let cases = [
         (Signal::INT, 130, ["up", "--progress", "plain"].as_slice(), "is up", true),
         (Signal::TERM, 143, &["up", "--output", "json"], ready, false),
+        (Signal::QUIT, 143, &["up", "--output", "json"], ready, false),
     ];
     for (signal, code, arguments, word, on_stderr) in cases {
         let mut child = checkout.foreground(arguments, word, on_stderr);

@@ -145,11 +145,13 @@ pub(super) async fn start(stack: &Stack, typed: Option<&str>, ui: &mut Ui) -> Re
     let mut child = spawn(stack, typed).or_exit(Exit::Unexpected, "the supervisor cannot be started")?;
     let mut interrupt = signal(SignalKind::interrupt()).or_exit(Exit::Unexpected, "no signals")?;
     let mut terminate = signal(SignalKind::terminate()).or_exit(Exit::Unexpected, "no signals")?;
+    let mut quit = signal(SignalKind::quit()).or_exit(Exit::Unexpected, "no signals")?;
     let mut view = View::detached(ui.clone());
     let ended = tokio::select! {
         exit = wait(stack, &mut child, &mut view) => return exit,
         _ = interrupt.recv() => Exit::Interrupted,
         _ = terminate.recv() => Exit::Terminated,
+        _ = quit.recv() => Exit::Terminated,
     };
     shop_devstack::down(stack).await.map_err(super::failure::of)?;
     Ok(ended)

@@ -16,10 +16,12 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// The first signal ends all in order, the second kills. Losing the terminal ends what has one.
+    /// The first signal ends all in order, the second kills. Losing the terminal ends what has one. SIGQUIT is no way
+    /// around that: the system's own would leave the services and PostgreSQL behind.
     pub(super) fn listen(in_background: bool) -> Result<Self, CommandError> {
         let (stop, interrupted) = (Stop::default(), Arc::new(AtomicBool::new(false)));
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let quit = SignalKind::quit();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), quit, SignalKind::hangup()] {
             let mut signals = signal(kind).or_exit(Exit::Unexpected, "signals cannot be listened to")?;
             let (stop, interrupted) = (stop.clone(), Arc::clone(&interrupted));
             tokio::spawn(async move {
