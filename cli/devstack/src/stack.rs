@@ -1,5 +1,6 @@
 //! Which stack this checkout has and where its state lies. Starts nothing and knows no service.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -161,17 +162,25 @@ fn default_parent() -> Result<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/shop"));
     }
-    let below = |name: &str, rest: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .map(|path| path.join(rest))
+    parent(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
+}
+
+/// Below the user's folder for states, else below their home.
+fn parent(states: Option<OsString>, home: Option<OsString>) -> Result<PathBuf> {
+    // The rule of that variable is that a relative path is as none.
+    if let Some(states) = states.map(PathBuf::from).filter(|path| path.is_absolute()) {
+        return Ok(states.join("shop"));
+    }
+    let nowhere = match home.map(PathBuf::from) {
+        Some(home) if home.is_absolute() => return Ok(home.join(".local/state/shop")),
+        Some(home) if !home.as_os_str().is_empty() => {
+            format!("HOME is {}, which is no absolute path", home.display())
+        }
+        _ => "neither SHOP_DEV_STATE nor HOME is set".to_owned(),
     };
-    below("XDG_STATE_HOME", "shop").or_else(|| below("HOME", ".local/state/shop")).ok_or_else(|| {
-        Trouble::Environment(
-            "neither SHOP_DEV_STATE nor HOME is set, so there is no place for the state".into(),
-        )
-    })
+    Err(Trouble::Environment(format!(
+        "{nowhere}, so there is no place for the state: name a folder with SHOP_DEV_STATE"
+    )))
 }
 
 /// Two checkouts of one name differ by their path; the hash is FNV-1a, which no toolchain changes.
@@ -195,6 +204,22 @@ mod tests {
         assert!(one.starts_with("my-shop-"), "{one}");
         assert_eq!(one, name_of(Path::new("/home/a/My Shop")));
         assert_ne!(one, name_of(Path::new("/home/b/My Shop")));
+    }
+
+    #[test]
+    fn a_home_that_is_no_place_is_named() {
+        let of = |states: Option<&str>, home: Option<&str>| {
+            parent(states.map(OsString::from), home.map(OsString::from))
+                .map_err(|trouble| trouble.to_string())
+        };
+        assert_eq!(of(None, Some("/home/a")).unwrap(), Path::new("/home/a/.local/state/shop"));
+        assert_eq!(of(Some("/states"), Some("a")).unwrap(), Path::new("/states/shop"));
+        assert_eq!(of(Some("states"), Some("/home/a")).unwrap(), Path::new("/home/a/.local/state/shop"));
+        let relative = of(None, Some("home/a")).unwrap_err();
+        assert!(relative.starts_with("HOME is home/a, which is no absolute path"), "{relative}");
+        for home in [None, Some("")] {
+            assert!(of(None, home).unwrap_err().starts_with("neither SHOP_DEV_STATE nor HOME is set"));
+        }
     }
 
     #[test]
