@@ -3,6 +3,7 @@
 //!
 //! The bound in time is on the whole body: a client that sends a byte now and then holds a handler no longer than
 //! one that sends nothing.
+pub(crate) mod rest;
 mod waiting;
 
 use std::error::Error;

@@ -21,7 +21,7 @@ use shop_api::Code;
 use tower::Service;
 
 use crate::access::{CallerKind, Gate};
-use crate::body::{Bounded, Streamed, Waiting, crowded};
+use crate::body::{Bounded, Streamed, Waiting, crowded, rest};
 use crate::config::Limits;
 use crate::context::{RequestContext, household};
 use crate::limit::{Decision, Limiter, Quota};
@@ -107,8 +107,10 @@ impl Edge {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     {
         // 1. Who asks, and the id of the request.
-        let context = RequestContext::new(request.headers(), self.client(peer, request.headers()));
+        let client = self.client(peer, request.headers());
+        let context = RequestContext::new(request.headers(), client);
         let method = request.method().clone();
+        let (request, rest) = rest::lend(request, |body| self.bound(body, client));
         context
             .scope(async {
                 // 2. Access line, metrics; also of a request that the client gives up.
@@ -117,18 +119,16 @@ impl Edge {
                 let guarded = AssertUnwindSafe(self.admit(request)).catch_unwind().await;
                 let mut response =
                     guarded.unwrap_or_else(|_| ApiError::internal("a handler panicked").into_response());
-                // 4. Headers of every answer.
-                self.finish(response.headers_mut());
                 account.close(response.status());
+                // 4. Headers of every answer. It is the connection's last when nobody knows where a next request begins.
+                let goes_on = !self.is_draining() && rest.reaches_its_end().await;
+                self.finish(response.headers_mut(), goes_on);
                 response
             })
             .await
     }
 
-    async fn admit<B>(&self, request: Request<B>) -> Response
-    where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    {
+    async fn admit(&self, request: Request<Body>) -> Response {
         // 5. Other origins: a preflight ends here.
         let allowed = match self.cors.look(&request) {
             cors::Verdict::SameOrigin => None,
@@ -140,10 +140,7 @@ impl Edge {
         response
     }
 
-    async fn bounded<B>(&self, request: Request<B>) -> Result<Response, ApiError>
-    where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    {
+    async fn bounded(&self, request: Request<Body>) -> Result<Response, ApiError> {
         // 6. More than we can do at once is refused at once, while there is still room for a refusal.
         let slot = Slot::take(&self.in_flight, self.limits.max_in_flight)?;
         // 7. Nothing takes for ever, nor does a body that is made while it is sent.
@@ -158,23 +155,11 @@ impl Edge {
         Ok(response.map(|body| Body::new(Streamed::new(body, self.limits.stream_deadline, (slot, share)))))
     }
 
-    async fn limited<B>(&self, request: Request<B>) -> Result<Response, ApiError>
-    where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    {
+    async fn limited(&self, request: Request<Body>) -> Result<Response, ApiError> {
         // 8. Form and sizes.
         check_host(&request)?;
         check_coding(&request)?;
         self.check_sizes(&request)?;
-        let request = request.map(|body| {
-            if body.is_end_stream() {
-                Body::empty()
-            } else {
-                let (limits, client) = (&self.limits, ClientAddr::current().0);
-                let bodies = (&self.bodies, client);
-                Body::new(Bounded::new(body, limits.max_body_bytes, limits.body_timeout, bodies))
-            }
-        });
         // 9. So many requests a client, and an account.
         let decision = self.take_quota(request.headers()).await?;
         // 10. The route: who may call it, then the handler.
@@ -185,7 +170,12 @@ impl Edge {
         Ok(response)
     }
 
-    fn check_sizes<B: HttpBody>(&self, request: &Request<B>) -> Result<(), ApiError> {
+    fn bound<B: HttpBody>(&self, body: B, client: IpAddr) -> Bounded<B> {
+        let bodies = (&self.bodies, client);
+        Bounded::new(body, self.limits.max_body_bytes, self.limits.body_timeout, bodies)
+    }
+
+    fn check_sizes(&self, request: &Request<Body>) -> Result<(), ApiError> {
         let uri = request.uri();
         if uri.path().len() + uri.query().map_or(0, str::len) > MAX_URI {
             return Err(ApiError::code(Code::UriTooLong));
@@ -231,7 +221,7 @@ impl Edge {
         Some(known)
     }
 
-    fn finish(&self, headers: &mut HeaderMap) {
+    fn finish(&self, headers: &mut HeaderMap, goes_on: bool) {
         const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
         const NO_FRAMES: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
         const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
@@ -247,7 +237,7 @@ impl Edge {
         if self.protected {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
         }
-        if self.is_draining() {
+        if !goes_on {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }

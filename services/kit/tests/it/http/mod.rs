@@ -7,6 +7,7 @@ mod edge;
 mod jwks;
 mod limits;
 mod parameters;
+mod rest;
 mod shutdown;
 mod slow;
 mod tokens;
