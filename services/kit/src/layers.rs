@@ -3,6 +3,7 @@
 //! It is one hand-written service instead of a stack of generic ones: each generic layer boxes a future and clones its
 //! service on every request. What belongs to one route (who may call it) is in `access`.
 mod cors;
+mod form;
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -16,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use shop_api::Code;
 use tower::Service;
 
@@ -157,8 +158,9 @@ impl Edge {
 
     async fn limited(&self, request: Request<Body>) -> Result<Response, ApiError> {
         // 8. Form and sizes.
-        check_host(&request)?;
-        check_coding(&request)?;
+        form::check_host(&request)?;
+        form::check_transfer(&request)?;
+        form::check_content(&request)?;
         self.check_sizes(&request)?;
         // 9. So many requests a client, and an account.
         let decision = self.take_quota(request.headers()).await?;
@@ -263,27 +265,6 @@ impl Edge {
         }
         client
     }
-}
-
-/// HTTP/1.1 demands a host, and one only: of two, a proxy and we might believe different ones (RFC 9112, 3.2).
-fn check_host<B>(request: &Request<B>) -> Result<(), ApiError> {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    if hosts == 1 || (hosts == 0 && request.version() != Version::HTTP_11) {
-        return Ok(());
-    }
-    Err(ApiError::code(Code::MalformedRequest).detail("the request needs one Host header"))
-}
-
-/// Of a body that is coded in any other way the chunks alone would be taken away, and the rest be read as if it were
-/// plain. A coding that is not understood is refused (RFC 9112, 6.1); HTTP/2 and HTTP/1.0 have none at all.
-fn check_coding<B>(request: &Request<B>) -> Result<(), ApiError> {
-    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if chunked && codings.next().is_none() {
-        return Ok(());
-    }
-    Err(ApiError::code(Code::MalformedRequest)
-        .detail("the only Transfer-Encoding that is understood is chunked"))
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.

@@ -133,6 +133,34 @@ async fn only_json_is_json() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_compressed_is_not_taken_for_plain() {
+    let running = Running::with(&[]).await;
+    let send = async |target: &str, codings: &str, body: &str| {
+        let head =
+            format!("POST {target} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{codings}");
+        running.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await
+    };
+    let chair = r#"{"name":"chair"}"#;
+    for plain in
+        ["", "content-encoding: identity\r\n", "content-encoding: Identity, \r\n", "content-encoding:\r\n"]
+    {
+        assert_eq!(send("/things", plain, chair).await.status, 200, "{plain:?}");
+    }
+    for coded in [
+        "content-encoding: gzip\r\n",
+        "content-encoding: identity, br\r\n",
+        "content-encoding: identity\r\ncontent-encoding: GZIP\r\n",
+        "content-encoding: \u{e9}\r\n",
+    ] {
+        let answer = send("/things", coded, chair).await;
+        answer.problem(415, "unsupported_media_type");
+        assert_eq!(answer.header("accept-encoding"), Some("identity"), "{coded:?}");
+        // Without a body there is nothing to be taken for plain.
+        send("/things", coded, "").await.problem(400, "malformed_request");
+    }
+}
+
+#[tokio::test]
 async fn an_oversized_body_is_refused_declared_or_not() {
     let running = Running::with(&["--max-body-bytes=1000"]).await;
     let name = "x".repeat(2000);
