@@ -4,7 +4,6 @@
 //! The bound in time is on the whole body: a client that sends a byte now and then holds a handler no longer than
 //! one that sends nothing.
 pub(crate) mod rest;
-mod waiting;
 
 use std::error::Error;
 use std::fmt;
@@ -23,9 +22,7 @@ use tokio::time::Sleep;
 use crate::ApiError;
 use crate::context::RequestContext;
 use crate::error::Chain;
-
-use self::waiting::Share;
-pub(crate) use self::waiting::Waiting;
+use crate::share::{Share, Shares};
 
 /// Why a body stopped arriving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,14 +52,14 @@ pub(crate) struct Bounded<B> {
     inner: B,
     left: u64,
     within: Duration,
-    waiting: Waiting,
+    waiting: Shares,
     client: IpAddr,
     /// Begun at the first wait: most bodies arrive together with their headers and never need it.
     wait: Option<(Pin<Box<Sleep>>, Share)>,
 }
 
 impl<B: HttpBody> Bounded<B> {
-    pub(crate) fn new(inner: B, limit: u64, within: Duration, (waiting, client): (&Waiting, IpAddr)) -> Self {
+    pub(crate) fn new(inner: B, limit: u64, within: Duration, (waiting, client): (&Shares, IpAddr)) -> Self {
         Bounded { inner, left: limit, within, waiting: waiting.clone(), client, wait: None }
     }
 }

@@ -21,6 +21,7 @@ use crate::router::ApiRouter;
 use crate::schema::{Schema, SchemaError};
 use crate::telemetry;
 
+mod files;
 mod run;
 
 /// What a service is.

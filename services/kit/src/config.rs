@@ -92,7 +92,7 @@ pub struct Limits {
     /// Requests being worked on at once; more are answered 503
     #[arg(long, env = "MAX_IN_FLIGHT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_in_flight: u32,
-    /// Connections open at once; more wait
+    /// Connections open at once; more wait. One client has a quarter of them but not less than 16, and proxies of TRUSTED_PROXIES have any number. Where the limit of open files is too low for so many it counts instead
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_connections: u32,
     /// Largest body in bytes
@@ -119,6 +119,13 @@ pub struct Limits {
     /// Time for the requests in flight to end after that; 0 cuts them off at once
     #[arg(long, env = "SHUTDOWN_MS", default_value = "20000", value_parser = milliseconds, value_name = "MS")]
     pub shutdown: Duration,
+}
+
+impl Limits {
+    /// Whether others come from this address, and say so.
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
 }
 
 /// What is written to the log, and how.

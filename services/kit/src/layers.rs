@@ -22,11 +22,12 @@ use shop_api::Code;
 use tower::Service;
 
 use crate::access::{CallerKind, Gate};
-use crate::body::{Bounded, Streamed, Waiting, crowded, rest};
+use crate::body::{Bounded, Streamed, crowded, rest};
 use crate::config::Limits;
 use crate::context::{RequestContext, household};
 use crate::limit::{Decision, Limiter, Quota};
 use crate::metrics::{Gauge, RouteSeries};
+use crate::share::Shares;
 use crate::telemetry::{self, AccessLine};
 use crate::{ApiError, ClientAddr};
 use cors::Cors;
@@ -55,7 +56,7 @@ pub struct Edge {
     protected: bool,
     in_flight: Arc<AtomicUsize>,
     /// A quarter of those places at most are held by one client's half-sent bodies and unread answers.
-    bodies: Waiting,
+    bodies: Shares,
     draining: AtomicBool,
 }
 
@@ -79,7 +80,7 @@ impl Edge {
             limiter,
             quota: limits.rate_limit.0,
             cors: Cors::new(&limits.cors_origins),
-            bodies: Waiting::new(limits.max_in_flight as usize / 4),
+            bodies: Shares::new(limits.max_in_flight as usize / 4),
             limits,
             protected,
             in_flight: Arc::default(),
@@ -248,8 +249,7 @@ impl Edge {
     /// the client and proves nothing.
     fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.ip().to_canonical();
-        let ours =
-            |address: IpAddr| self.limits.trusted_proxies.iter().any(|network| network.contains(address));
+        let ours = |address: IpAddr| self.limits.is_proxy(address);
         if self.limits.trusted_proxies.is_empty() || !ours(peer) {
             return peer;
         }

@@ -27,6 +27,7 @@ pub mod router;
 pub mod schema;
 pub mod search;
 pub mod serve;
+mod share;
 pub mod telemetry;
 mod tls;
 pub mod token;

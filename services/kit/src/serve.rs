@@ -6,7 +6,7 @@ mod connection;
 mod door;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +22,14 @@ use tokio_util::task::TaskTracker;
 use crate::boot::ServiceInfo;
 use crate::health::Health;
 use crate::layers::Edge;
+use crate::share::{Share, Shares};
 use connection::{Bounds, Supervised};
 
 /// How long accepting rests after the system has no more descriptors to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// So many connections one client may have however few there are in all: a browser opens six.
+const LEAST_SHARE: usize = 16;
 
 /// How long a peer on another machine may need to end a handshake that has begun: several round trips.
 const HANDSHAKE: Duration = Duration::from_millis(100);
@@ -34,7 +38,8 @@ const HANDSHAKE: Duration = Duration::from_millis(100);
 /// finishes what is in flight for at most `shutdown`. Returns how many connections had to be cut.
 pub async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> usize {
     let limits = edge.limits().clone();
-    let host = Host { edge, open: TaskTracker::new(), end: CancellationToken::new() };
+    let shares = Shares::new((limits.max_connections as usize / 4).max(LEAST_SHARE));
+    let host = Host { edge, shares, open: TaskTracker::new(), end: CancellationToken::new() };
     let mut accept = Box::pin(host.accept(&listener));
     tokio::select! {
         () = &mut accept => {}
@@ -58,9 +63,14 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationTok
     host.open.len()
 }
 
+/// A connection's place among all, and its client's share; a proxy has none.
+type Place = (OwnedSemaphorePermit, Option<Share>);
+
 /// What connections come to.
 struct Host {
     edge: Arc<Edge>,
+    /// One client's connections would otherwise be all of them, each for as long as it says nothing.
+    shares: Shares,
     open: TaskTracker,
     end: CancellationToken,
 }
@@ -72,11 +82,25 @@ impl Host {
         // Acquired first: who does not fit waits in the kernel's queue. The semaphore is never closed.
         while let Ok(place) = Arc::clone(&room).acquire_owned().await {
             let (stream, peer) = accepted(listener).await;
-            self.receive(stream, peer, Some(place));
+            let share = self.share(peer.ip().to_canonical());
+            if let Some(share) = share {
+                self.receive(stream, peer, Some((place, share)));
+            } else {
+                // Closed without a word: whoever has so many knows of them, and a word would have to wait for its reader.
+                metrics::counter!("connections_refused_total").increment(1);
+            }
         }
     }
 
-    fn receive(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+    /// The share of a new connection; `None` when its client has enough of them.
+    fn share(&self, client: IpAddr) -> Option<Option<Share>> {
+        if self.edge.limits().is_proxy(client) {
+            return Some(None);
+        }
+        self.shares.take(client).map(Some)
+    }
+
+    fn receive(&self, stream: TcpStream, peer: SocketAddr, place: Option<Place>) {
         let limits = self.edge.limits();
         let bounds = Bounds { head: limits.header_timeout, idle: limits.idle_timeout };
         let (edge, end) = (Arc::clone(&self.edge), self.end.clone());

@@ -21,6 +21,8 @@ use crate::{Client, PATIENCE, TestDb, until};
 pub struct ServiceProgram {
     program: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// `None` for as many as this process may have.
+    open_files: Option<u32>,
 }
 
 /// How a run of the binary ended.
@@ -36,7 +38,7 @@ impl ServiceProgram {
     /// The binary, usually `env!("CARGO_BIN_EXE_<service>")`. It inherits nothing of this process's environment but
     /// PATH, so that a developer's settings change no test; both its ports are free ones.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let fresh = Self { program: program.into(), env: Vec::new() };
+        let fresh = Self { program: program.into(), env: Vec::new(), open_files: None };
         let kept =
             ["PATH", "LLVM_PROFILE_FILE"].iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
         kept.fold(fresh, |program, (name, value)| program.env(name, value))
@@ -48,6 +50,13 @@ impl ServiceProgram {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// With so many open files at most.
+    #[must_use]
+    pub fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -63,7 +72,15 @@ impl ServiceProgram {
             .append(true)
             .open(dir.join("output"))
             .expect("a file in a fresh folder");
-        let mut command = Command::new(&self.program);
+        let mut command = match self.open_files {
+            None => Command::new(&self.program),
+            // The shell sets its own limit and becomes the program, which keeps it.
+            Some(most) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\"")).arg(&self.program);
+                shell
+            }
+        };
         command
             .args(arguments)
             .env_clear()

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{BootError, Kit, Service, Started};
+use super::{BootError, Kit, Service, Started, files};
 use crate::config::KitConfig;
 use crate::db::Database;
 use crate::error::Chain;
@@ -59,7 +59,8 @@ pub(super) async fn serve<S: Service>(config: KitConfig, own: S::Config) -> Resu
     }
     let (router, api) = S::api().finish(&S::INFO, state, gate.as_ref());
     let router = router.merge(docs::router(&api));
-    let limits = kit.config.limits.clone();
+    let mut limits = kit.config.limits.clone();
+    limits.max_connections = files::connections(limits.max_connections, kit.config.db.database_connections);
     let edge = Arc::new(Edge::new(router, gate, kit.limiter.clone(), limits, kit.config.protected));
     health.ready();
     tracing::info!(public = bound.0, admin = bound.1, "ready");

@@ -1,6 +1,7 @@
 //! What keeps the service from starting is one sentence with the next step, and an exit code.
 
 use shop_test::{ServiceProgram, TestDb};
+use tokio::net::TcpSocket;
 
 use crate::world::World;
 
@@ -145,6 +146,26 @@ async fn a_wrong_password_never_gets_ready() {
     // The right one is put into the file: no restart is needed.
     std::fs::write(file.path(), world.db.server().password().unwrap()).unwrap();
     wrong.await_ready().await;
+}
+
+/// Idle connections of many clients, more of them than there are files: the probes are answered all the same.
+#[tokio::test]
+async fn few_open_files_are_not_all_for_clients() {
+    let world = World::start().await;
+    let service = world.program().open_files(256).serve().await;
+    service.has_written("fewer than MAX_CONNECTIONS: raise the limit of open files").await;
+    let mut idle = Vec::new();
+    for client in (2..22).flat_map(|last| [[127, 0, 0, last]; 15]) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((client, 0).into()).unwrap();
+        idle.push(socket.connect(service.public()).await.unwrap());
+    }
+    for _ in 0..50 {
+        service.admin_client().get("/readyz").send().await.expect(200);
+    }
+    assert!(!service.output().contains("cannot accept"), "{}", service.output());
+    drop(idle);
+    service.client().get("/.well-known/jwks.json").send().await.expect(200);
 }
 
 #[tokio::test]

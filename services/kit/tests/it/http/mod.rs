@@ -2,6 +2,7 @@
 
 mod access;
 mod bodies;
+mod crowd;
 mod docs;
 mod edge;
 mod jwks;

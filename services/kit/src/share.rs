@@ -1,6 +1,6 @@
-//! How many bodies of one client may be under way: each holds a place among the requests, and one client that sends all of
-//! its bodies by halves, or reads none of its answers, would hold every place. A body that comes together with its head is
-//! none of them, nor is an answer that is there before it is sent.
+//! How much of something one client may hold at once, so that it cannot hold all of it: bodies that are under way, each
+//! with a place among the requests, and connections. A body that comes together with its head is none of them, nor is an
+//! answer that is there before it is sent.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::context::household;
 
-/// The bodies that are under way, by client.
+/// What is held, by client.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting(Arc<Inner>);
+pub(crate) struct Shares(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -21,11 +21,11 @@ struct Inner {
 /// One of them, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
-    waiting: Waiting,
+    shares: Shares,
     client: IpAddr,
 }
 
-impl Waiting {
+impl Shares {
     /// At most so many of one client.
     pub(crate) fn new(most: usize) -> Self {
         Self(Arc::new(Inner { most: most.max(1), of: Mutex::default() }))
@@ -40,13 +40,13 @@ impl Waiting {
             return None;
         }
         *count += 1;
-        Some(Share { waiting: self.clone(), client })
+        Some(Share { shares: self.clone(), client })
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut of = self.waiting.0.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of = self.shares.0.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = of.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
@@ -62,8 +62,8 @@ mod tests {
 
     #[test]
     fn a_client_has_its_share_and_gets_it_back() {
-        let waiting = Waiting::new(2);
-        let take = |address: &str| waiting.take(address.parse().unwrap());
+        let shares = Shares::new(2);
+        let take = |address: &str| shares.take(address.parse().unwrap());
         let (one, two) = (take("192.0.2.1"), take("192.0.2.1"));
         assert!(one.is_some() && two.is_some() && take("192.0.2.1").is_none());
         assert!(take("192.0.2.2").is_some());
@@ -74,6 +74,6 @@ mod tests {
         let house = [take("2001:db8::1"), take("2001:db8::2")];
         assert!(take("2001:db8::3").is_none() && take("2001:db8:0:1::1").is_some());
         drop(house);
-        assert!(waiting.0.of.lock().unwrap().is_empty(), "nobody is remembered for longer");
+        assert!(shares.0.of.lock().unwrap().is_empty(), "nobody is remembered for longer");
     }
 }
