@@ -5,12 +5,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use shop_api::{Code, Validate};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use shop_api::{Code, FieldError, Validate};
 
 use super::objects::Objects;
 use super::scan::{self, Flaw};
-use super::{field_error, flaws, invalid, validated};
+use super::{field_error, flaws, invalid, pointer, validated};
 use crate::ApiError;
 use crate::body;
 
@@ -70,10 +70,30 @@ pub(super) fn parse<T: DeserializeOwned + Validate>(bytes: &Bytes) -> Result<T, 
             let first = field_error(error.path(), &error.inner().to_string());
             return Err(invalid(flaws::all::<T>(bytes, first)));
         }
-        Err(_) => return Err(malformed("the body is not valid JSON in UTF-8")),
+        Err(error) => {
+            let Some((code, message)) = no_mistake_of_grammar(error.inner(), bytes) else {
+                return Err(malformed("the body is not valid JSON in UTF-8"));
+            };
+            let first = FieldError::new(pointer(error.path()), code, message);
+            return Err(invalid(flaws::all::<T>(bytes, first)));
+        }
     };
     deserializer.end().map_err(|_| malformed("something follows the JSON value"))?;
     validated(value)
+}
+
+/// The rule that a value breaks of which serde_json says that it is no JSON, though it is: a number that no f64 holds
+/// (RFC 8259, 6), or a number where a word out of a list is wanted. All of the body must be JSON for that.
+fn no_mistake_of_grammar(error: &serde_json::Error, bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let text = error.to_string();
+    let rule = if text.starts_with("number out of range") {
+        ("out_of_range", "is too large a number")
+    } else if text.starts_with("expected value") {
+        ("wrong_type", "must be a string")
+    } else {
+        return None;
+    };
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok().then_some(rule)
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

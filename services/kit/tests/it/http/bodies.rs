@@ -21,11 +21,13 @@ async fn a_good_body_is_taken() {
 #[tokio::test]
 async fn what_cannot_be_read_is_malformed() {
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    let bodies: [&[u8]; 11] = [
+    let bodies: [&[u8]; 13] = [
         b"",
         b"   ",
         b"{",
         b"{\"name\":\"chair\"",
+        b"{\"name\":1e999",
+        b"{\"name\":1e999} trailing",
         b"{\"name\":\"chair\"} trailing",
         b"{\"name\":\"ch\\u0000air\"}",
         b"{\"name\":\"ch\0air\"}",
@@ -52,6 +54,11 @@ async fn every_field_that_is_not_acceptable_is_named() {
         (r#"{"name":"chair","count":-1}"#, "/count", "wrong_type"),
         (r#"{"name":"chair","count":1.5}"#, "/count", "wrong_type"),
         (r#"{"name":"chair","count":1e99}"#, "/count", "wrong_type"),
+        // JSON, but no number of any language.
+        (r#"{"name":"chair","count":1e999}"#, "/count", "out_of_range"),
+        (r#"{"name":-1e999}"#, "/name", "out_of_range"),
+        (r#"{"name":"chair","parts":[{"kind":1e999}]}"#, "/parts/0/kind", "wrong_type"),
+        (r#"{"name":"chair","parts":[{"kind":1}]}"#, "/parts/0/kind", "wrong_type"),
         (r#"{"name":"chair","parts":[{"kind":"small"},{"kind":"huge"}]}"#, "/parts/1/kind", "unknown_value"),
         (r#"{"name":"chair","parts":[{}]}"#, "/parts/0/kind", "required"),
         ("{}", "/name", "required"),
