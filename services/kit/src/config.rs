@@ -13,7 +13,7 @@ use crate::limit::{Quota, RedisConfig};
 use crate::outbox::AmqpConfig;
 use crate::telemetry::{AccessLog, LogFormat};
 pub use values::Origin;
-use values::{filled, filter};
+use values::{filled, filter, issuer};
 pub(crate) use values::{milliseconds, time_limit};
 
 /// The part of the configuration that all services share.
@@ -61,7 +61,7 @@ pub struct KitConfig {
 #[derive(Debug, Clone, clap::Args)]
 pub struct TokenConfig {
     /// `iss` of access tokens
-    #[arg(long, env = "ISSUER", default_value = "https://shop.example", value_parser = filled("ISSUER"), value_name = "URL")]
+    #[arg(long, env = "ISSUER", default_value = "https://shop.example", value_parser = issuer, value_name = "URL")]
     pub issuer: String,
     /// `aud` of access tokens
     #[arg(long, env = "AUDIENCE", default_value = "shop", value_parser = filled("AUDIENCE"), value_name = "NAME")]
@@ -192,12 +192,17 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const SHAPE: &str = "must be a network such as 10.0.0.0/8 or fd00::/8";
+        const ALL: &str = "would believe everybody about their own address: name the networks of the proxies alone, such as 10.0.0.0/8";
         let (address, prefix) =
             text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| SHAPE)?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| SHAPE)?;
-        if prefix > longest { Err(SHAPE) } else { Ok(Network { address, prefix }) }
+        match prefix {
+            0 => Err(ALL),
+            _ if prefix > longest => Err(SHAPE),
+            _ => Ok(Network { address, prefix }),
+        }
     }
 }
 
@@ -215,12 +220,15 @@ mod tests {
         assert!(inside("10.0.0.0/8", "::ffff:10.1.2.3"));
         assert!(inside("127.0.0.1", "127.0.0.1"));
         assert!(!inside("127.0.0.1", "127.0.0.2"));
-        assert!(inside("0.0.0.0/0", "203.0.113.9"));
+        assert!(inside("128.0.0.0/1", "203.0.113.9"));
         assert!(inside("fd00::/8", "fdff::1"));
         assert!(!inside("fd00::/8", "fe00::1"));
-        assert!(!inside("::/0", "10.0.0.1"));
+        assert!(!inside("::/1", "10.0.0.1"));
         for bad in ["10.0.0.0/33", "fd00::/129", "10.0.0/8", "", "10.0.0.0/x"] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+        for all in ["0.0.0.0/0", "::/0", "10.0.0.0/0"] {
+            assert!(all.parse::<Network>().unwrap_err().contains("would believe everybody"), "{all}");
         }
     }
 

@@ -33,6 +33,21 @@ pub(super) fn filled(
     }
 }
 
+/// Who issues tokens, as RFC 8414 (2) and OpenID Connect name it: an address that a client can ask for more. It is kept
+/// as it is written, since `iss` is compared letter by letter.
+pub(super) fn issuer(text: &str) -> Result<String, String> {
+    let text = filled("ISSUER")(text)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let bare = rest.is_some_and(|rest| {
+        !rest.starts_with('/')
+            && rest.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '\\'))
+    });
+    if bare && url::Url::parse(&text).is_ok() {
+        return Ok(text);
+    }
+    Err("must be a URL such as https://shop.example: http:// or https://, a host, and no user, query or fragment".to_owned())
+}
+
 /// What the log is to hold, as tracing reads it. A word that is no level would be the name of a target to it, of
 /// which there is none: the log would be empty, and nobody told.
 pub(super) fn filter(text: &str) -> Result<String, String> {
@@ -94,6 +109,33 @@ mod tests {
         for bad in ["", "-1", "1s", "0.5"] {
             assert!(milliseconds(bad).unwrap_err().contains("milliseconds"), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_issuer_is_an_address_and_stays_as_it_is_written() {
+        for good in
+            ["https://shop.example", "http://127.0.0.1:8080", "http://[::1]:8080/", "https://a.test/users"]
+        {
+            assert_eq!(issuer(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "foo bar",
+            "notaurl",
+            "shop.example:443",
+            "https://",
+            "https:///shop",
+            "https:shop.example",
+            "ftp://shop.example",
+            "https://shop.example?tenant=1",
+            "https://shop.example/#a",
+            "https://ada:hunter2@shop.example",
+            " https://shop.example",
+            "https://shop.example ",
+            "https://shop.example:port",
+        ] {
+            assert!(issuer(bad).unwrap_err().contains("such as https://shop.example"), "{bad}");
+        }
+        assert!(issuer(" ").unwrap_err().contains("ISSUER is empty"));
     }
 
     #[test]

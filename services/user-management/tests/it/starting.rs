@@ -47,6 +47,8 @@ async fn a_setting_that_cannot_be_is_named() {
         ("PUBLIC_ADDR", "localhost", "PUBLIC_ADDR"),
         ("RATE_LIMIT", "many", "RATE_LIMIT"),
         ("TRUSTED_PROXIES", "everybody", "TRUSTED_PROXIES"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0", "would believe everybody about their own address"),
+        ("ISSUER", "notaurl", "must be a URL such as https://shop.example"),
         ("PROTECTED", "true", "TLS"),
         ("HASHING_THREADS", "100000", "HASHING_THREADS"),
         ("DEADLINE_MS", "0", "at least 1 millisecond"),
