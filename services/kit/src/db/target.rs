@@ -357,7 +357,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// Percent-decoded, as parts of a URL come encoded.
 pub(crate) fn decoded(part: &str) -> String {
-    let pair = format!("x={}", part.replace('+', "%2B"));
+    let pair = format!("x={}", part.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(pair.as_bytes())
         .next()
         .map(|(_, value)| value.into_owned())

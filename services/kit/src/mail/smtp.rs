@@ -15,6 +15,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Letter;
+use crate::db::decoded;
 use crate::error::Chain;
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
@@ -121,10 +122,15 @@ impl MailConfig {
         if url.password().is_some() {
             return Err(MailConfigError::PasswordInside);
         }
-        let host = url
-            .host_str()
-            .filter(|h| !h.is_empty())
-            .ok_or_else(|| malformed("SMTP_URL", "it names no host"))?;
+        // The brackets around an address of IPv6 are the URL's: neither a resolver nor a certificate knows them.
+        let host = match url.host() {
+            Some(url::Host::Ipv6(address)) => address.to_string(),
+            other => other.map(|host| host.to_string()).unwrap_or_default(),
+        };
+        let host = host.as_str();
+        if host.is_empty() {
+            return Err(malformed("SMTP_URL", "it names no host"));
+        }
         let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
         let security = match url.scheme() {
             "smtps" => Security::Tls(self.tls(host)?),
@@ -133,12 +139,12 @@ impl MailConfig {
             "smtp" => Security::StartTls(self.tls(host)?),
             _ => return Err(malformed("SMTP_URL", "the scheme must be smtp or smtps")),
         };
-        let user = Some(url.username()).filter(|u| !u.is_empty());
+        // A user name is often an address: its `@` comes encoded.
+        let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
         Ok(Mailer {
             host: host.to_owned(),
             port: url.port(),
-            // A user name is often an address: its `@` comes encoded.
-            user: user.map(|u| u.replace("%40", "@")),
+            user,
             password_file: self.smtp_password_file.clone(),
             timeout: self.smtp_timeout_ms.map_or(LETTER_TIMEOUT, Duration::from_millis),
             security,
@@ -239,5 +245,39 @@ impl Mailer {
         let transport = builder.build();
         *current = Some((password, transport.clone()));
         Ok(transport)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mailer(url: &str, protected: bool) -> Result<Mailer, MailConfigError> {
+        let from = Some("Shop <no-reply@shop.example>".to_owned());
+        MailConfig { smtp_url: Some(url.to_owned()), mail_from: from, ..MailConfig::default() }
+            .mailer(protected)
+    }
+
+    #[test]
+    fn this_machine_has_an_address_of_ipv6_too() {
+        let here = mailer("smtp://[::1]:1025", false).unwrap();
+        assert!(matches!(here.security, Security::Plain));
+        assert_eq!((here.host.as_str(), here.port), ("::1", Some(1025)));
+        assert!(matches!(mailer("smtp://[::1]:1025", true), Err(MailConfigError::Unprotected)));
+        let away = mailer("smtp://[2001:db8::1]", false).unwrap();
+        assert!(matches!(away.security, Security::StartTls(_)) && away.host == "2001:db8::1");
+    }
+
+    #[test]
+    fn a_user_is_decoded_in_full() {
+        for (written, meant) in [
+            ("ada%40shop.example", "ada@shop.example"),
+            ("a%2Bb%2fc%25", "a+b/c%"),
+            ("a+b&c=d", "a+b&c=d"),
+            ("%C3%A9", "é"),
+        ] {
+            let user = mailer(&format!("smtps://{written}@mail.example"), true).unwrap().user;
+            assert_eq!(user.as_deref(), Some(meant));
+        }
     }
 }
