@@ -1,6 +1,7 @@
 //! What every service is told by its environment. `<service> --help` is the reference.
 //!
 //! A secret has no flag and no variable: only the name of a file that holds it.
+mod file;
 mod values;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use crate::db::DbConfig;
 use crate::limit::{Quota, RedisConfig};
 use crate::outbox::AmqpConfig;
 use crate::telemetry::{AccessLog, LogFormat};
+pub use file::{read_file, read_text};
 pub use values::Origin;
 use values::{filled, filter, issuer};
 pub(crate) use values::{milliseconds, time_limit};

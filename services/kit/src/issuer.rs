@@ -15,7 +15,7 @@ use shop_client::{Anonymous, Client, Settings};
 use self::ended::{EndedSessions, IssuerEvents};
 use crate::access::Gate;
 use crate::boot::{BootError, Kit};
-use crate::config::KitConfig;
+use crate::config::{KitConfig, read_file};
 use crate::consumers::{catch_up, follow};
 use crate::context::traceparent;
 use crate::jwks::{self, JwksClient};
@@ -90,7 +90,7 @@ fn authorities(config: &KitConfig) -> Result<Option<Vec<u8>>, BootError> {
 }
 
 fn credentials(path: &Path) -> Result<ClientCredentials, BootError> {
-    let text = std::fs::read(path).map_err(|error| unusable("ISSUER_CLIENT_FILE", path, &error))?;
+    let text = read_file(path).map_err(|error| unusable("ISSUER_CLIENT_FILE", path, &error))?;
     // The cause would show a part of the secret.
     serde_json::from_slice(&text).map_err(|_| {
         unusable("ISSUER_CLIENT_FILE", path, &"it is not what `user-management clients create` prints")

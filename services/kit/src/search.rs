@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use url::Url;
 
+use crate::config::read_text;
 use crate::db::decoded;
 use crate::tls;
 
@@ -117,7 +118,7 @@ impl Elasticsearch {
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         let call = self.http.request(method, url);
         let Some(file) = &self.password_file else { return Ok(call) };
-        let password = std::fs::read_to_string(file).map_err(|error| {
+        let password = read_text(file).map_err(|error| {
             std::io::Error::new(
                 error.kind(),
                 format!("ELASTICSEARCH_PASSWORD_FILE {}: {error}", file.display()),

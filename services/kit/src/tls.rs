@@ -8,6 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::config::read_file;
+
 /// The authorities of a PEM text, or why it is of no use: there are none, or one of them is unusable.
 pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
@@ -20,7 +22,7 @@ pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
 
 /// The PEM text of a file with usable authorities, for clients that take it as text; or why it is of no use.
 pub(crate) fn authorities_file(path: &Path) -> Result<Vec<u8>, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let pem = read_file(path).map_err(|error| error.to_string())?;
     authorities(&pem)?;
     Ok(pem)
 }

@@ -17,6 +17,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use shop_api::users::auth::{Jwk, Jwks};
+use shop_kit::config::read_file;
 use shop_kit::token::{Claims, KeyError as SourceError, KeySource};
 
 use folder::Role;
@@ -161,7 +162,7 @@ struct Key {
 }
 
 fn read_key(path: &std::path::Path) -> Result<Key, KeyError> {
-    let pem = std::fs::read(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
+    let pem = read_file(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
     let malformed = || KeyError::Malformed(path.to_owned());
     let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed())?;
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).map_err(|_| malformed())?;

@@ -8,6 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use shop_kit::config::read_text;
 use zeroize::Zeroizing;
 
 use crate::domain::token::Token;
@@ -38,7 +39,7 @@ impl KeyFile {
     /// # Errors
     /// Says what is wrong with it.
     pub fn open(path: PathBuf) -> Result<Self, KeyError> {
-        let text = Zeroizing::new(std::fs::read_to_string(&path)?);
+        let text = Zeroizing::new(read_text(&path)?);
         let sealer = Arc::new(Sealer::from_key_file(&text)?);
         Ok(Self { path, held: RwLock::new((text, sealer)) })
     }
@@ -56,7 +57,7 @@ impl KeyFile {
     }
 
     fn read_again(&self) -> Result<Arc<Sealer>, KeyError> {
-        let text = Zeroizing::new(std::fs::read_to_string(&self.path)?);
+        let text = Zeroizing::new(read_text(&self.path)?);
         if let (held, sealer) = &*self.held.read().unwrap_or_else(PoisonError::into_inner)
             && held.as_str() == text.as_str()
         {

@@ -11,6 +11,7 @@ use serde_json::json;
 use shop_api::users::AccountRole::{self, Admin, Customer, Support};
 use shop_api::users::profile::AddressInput;
 use shop_kit::boot::BootError;
+use shop_kit::config::read_text;
 use sqlx::{PgConnection, PgPool};
 use zeroize::Zeroizing;
 
@@ -182,7 +183,7 @@ fn password(path: &Path) -> Result<Zeroizing<String>, SeedError> {
             if fs::metadata(path).map_err(failed)?.mode() & 0o077 != 0 {
                 return Err(SeedError::Open(path.to_owned()));
             }
-            let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+            let text = Zeroizing::new(read_text(path).map_err(failed)?);
             Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()))
         }
         Err(error) => Err(failed(error)),

@@ -1,7 +1,6 @@
 //! Which database, as whom, and how safely: read from the configuration and turned into the options of both
 //! drivers, so that the two can never disagree. It opens no connection.
 
-use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
+use crate::config::{read_file, read_text};
 use crate::schema::SchemaError;
 use crate::tls;
 
@@ -247,7 +247,7 @@ impl Target {
     /// The password as the file holds it now; one newline at its end is not part of it.
     pub(super) fn password(&self) -> Result<Option<String>, DbConfigError> {
         let Some(path) = &self.password_file else { return Ok(None) };
-        let text = fs::read_to_string(path).map_err(|source| file("the database password", path, source))?;
+        let text = read_text(path).map_err(|source| file("the database password", path, source))?;
         Ok(Some(text.strip_suffix('\n').unwrap_or(&text).trim_end_matches('\r').to_owned()))
     }
 
@@ -317,8 +317,8 @@ impl Target {
         let roots = match &self.ca_file {
             None => rustls::RootCertStore::empty(),
             Some(path) => {
-                let pem =
-                    fs::read(path).map_err(|source| file("the authorities of the database", path, source))?;
+                let pem = read_file(path)
+                    .map_err(|source| file("the authorities of the database", path, source))?;
                 tls::authorities(&pem).map_err(|_| DbConfigError::Authorities(path.clone()))?
             }
         };

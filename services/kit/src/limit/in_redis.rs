@@ -224,5 +224,5 @@ impl Shared {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RedisConfigError> {
-    std::fs::read(path).map_err(|source| RedisConfigError::File { path: path.to_owned(), source })
+    crate::config::read_file(path).map_err(|source| RedisConfigError::File { path: path.to_owned(), source })
 }

@@ -1,7 +1,6 @@
 //! How letters leave: the SMTP server of the configuration, with TLS unless it is on this machine.
 
 use std::error::Error as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Letter;
+use crate::config::read_file;
 use crate::db::decoded;
 use crate::error::Chain;
 
@@ -170,7 +170,7 @@ fn malformed(what: &'static str, why: &str) -> MailConfigError {
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MailConfigError> {
-    fs::read(path).map_err(|source| MailConfigError::File { what, path: path.to_owned(), source })
+    read_file(path).map_err(|source| MailConfigError::File { what, path: path.to_owned(), source })
 }
 
 /// Whether a permanent refusal is about whom the letter goes to. All others (a wrong password, a relay that does not

@@ -162,7 +162,7 @@ impl std::fmt::Debug for Broker {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, AmqpConfigError> {
-    std::fs::read(path).map_err(|source| AmqpConfigError::File { path: path.to_owned(), source })
+    crate::config::read_file(path).map_err(|source| AmqpConfigError::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

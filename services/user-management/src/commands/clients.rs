@@ -10,6 +10,7 @@ use serde_json::json;
 use shop_api::ids::ClientId;
 use shop_api::users::clients::ClientCredentials;
 use shop_kit::boot::BootError;
+use shop_kit::config::read_text;
 use sqlx::{PgConnection, PgPool};
 
 use super::record;
@@ -55,7 +56,7 @@ pub(super) async fn ensure(pool: &PgPool, name: &str, file: &Path) -> Result<(),
 /// Whether the file holds this client with a secret that works here. One that is empty, or holds a client of this name
 /// that does not, may be written anew; anything else is somebody's, and refused.
 async fn works(pool: &PgPool, name: &str, file: &Path) -> Result<bool, BootError> {
-    let held = match fs::read_to_string(file) {
+    let held = match read_text(file) {
         Ok(held) if held.trim().is_empty() => return Ok(false),
         Ok(held) => held,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -42,6 +42,8 @@ async fn a_setting_that_cannot_be_is_named() {
         ("DATABASE_PASSWORD_FILE", "/nowhere/password", "/nowhere/password"),
         ("SIGNING_KEYS_DIR", "/nowhere/keys", "keys init"),
         ("TOTP_KEY_FILE", "/nowhere/key", "/nowhere/key"),
+        ("TOTP_KEY_FILE", "/dev/zero", "/dev/zero cannot be read: it is larger than 1 MiB"),
+        ("DATABASE_PASSWORD_FILE", "/dev/zero", "/dev/zero: it is larger than 1 MiB"),
         ("SMTP_URL", "http://localhost", "SMTP_URL"),
         ("MAIL_FROM", "nobody", "MAIL_FROM"),
         ("PUBLIC_ADDR", "localhost", "PUBLIC_ADDR"),
