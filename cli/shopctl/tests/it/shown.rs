@@ -54,11 +54,12 @@ fn answer(url: &str) -> String {
     ask().unwrap_or_default()
 }
 
-fn replicas(checkout: &Checkout) -> Vec<(String, u64)> {
+/// The address of each, and its process; one that is started again has none for a moment.
+fn replicas(checkout: &Checkout) -> Vec<(String, Option<u64>)> {
     let status = checkout.run(&["status", "--output", "json"]).json();
     let list = status["services"][0]["replicas"].as_array().unwrap().clone();
     let of = |replica: serde_json::Value| {
-        (replica["url"].as_str().unwrap().to_owned(), replica["proc"]["pid"].as_u64().unwrap())
+        (replica["url"].as_str().unwrap().to_owned(), replica["proc"]["pid"].as_u64())
     };
     list.into_iter().map(of).collect()
 }
@@ -78,7 +79,7 @@ fn on_a_terminal_a_table_stands_and_ctrl_c_ends_it() {
     screen.until("is up");
     screen.until("What to try next");
     // The table follows what happens.
-    let service = i32::try_from(replicas(&checkout)[0].1).unwrap();
+    let service = i32::try_from(replicas(&checkout)[0].1.unwrap()).unwrap();
     let service = rustix::process::Pid::from_raw(service).unwrap();
     rustix::process::kill_process(service, rustix::process::Signal::KILL).unwrap();
     screen.until("backing off");
@@ -100,7 +101,7 @@ fn replicas_are_listed_each_with_its_address_and_what_was_taken_with_the_reason(
     assert_eq!(listed.len(), 2);
     assert!(listed[0].0 != listed[1].0 && listed[0].1 != listed[1].1, "{listed:?}");
     for (url, pid) in &listed {
-        assert!(answer(url).ends_with(&pid.to_string()), "{url} is that of another process");
+        assert!(answer(url).ends_with(&pid.unwrap().to_string()), "{url} is that of another process");
     }
     let postgres = checkout.run(&["status", "--output", "json"]).json()["postgres"].clone();
     // The machine of the tests has its programs, and no address was given: the second of the four.
