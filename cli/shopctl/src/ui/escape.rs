@@ -24,8 +24,8 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
-        let hostile = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}1mGrüße\r";
-        let shown = "\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{9b}1mGrüße\\r";
+        let hostile = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}1mGr\rüße";
+        let shown = "\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{9b}1mGr\\rüße";
         assert_eq!(line(hostile), shown);
         assert_eq!(line("a\nb\tc"), "a\\nb\\tc");
         assert_eq!(

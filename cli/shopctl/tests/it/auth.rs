@@ -339,7 +339,7 @@ fn a_broken_record_of_the_stack_is_told_as_dev_tells_it() {
         (ran.code, ran.stderr)
     };
     let auth = told(&["auth", "status", "--env", "dev"]);
-    assert!(auth.0 == 9 && auth.1.contains("`shopctl dev down` ends what is left"), "{auth:?}");
+    assert!(auth.0 == 9 && auth.1.contains("shopctl dev down` ends what is left"), "{auth:?}");
     assert_eq!(auth, told(&["dev", "status"]));
 }
 

@@ -155,6 +155,11 @@ mod tests {
         let (open, gate) = mpsc::channel();
         let (heard, written) = mpsc::channel();
         let sink = Sink::to(Stuck(gate, heard));
+        // The writer is at work on it, and takes no others.
+        sink.write(b"first\n", Keep::Always);
+        while !sink.0.lock().writing {
+            std::thread::yield_now();
+        }
         let line = vec![b'a'; 1000];
         for _ in 0..2 * ROOM / line.len() {
             sink.write(&line, Keep::IfRoom);
