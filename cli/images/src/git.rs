@@ -24,9 +24,3 @@ pub(crate) fn git<A: AsRef<OsStr>>(root: &Path, arguments: impl IntoIterator<Ite
     }
     Err(Error::Git { said: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
 }
-
-/// A file as a commit has it; empty where it has none.
-pub(crate) fn file_at(root: &Path, commit: &str, path: &str) -> Result<String> {
-    let there = git(root, ["ls-tree", "--name-only", commit, "--", path])?;
-    if there.trim().is_empty() { Ok(String::new()) } else { git(root, ["show", &format!("{commit}:{path}")]) }
-}

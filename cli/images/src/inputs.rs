@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use toml::{Table, Value};
 
 use crate::digest::Digest;
@@ -46,21 +46,18 @@ impl Inputs {
             .no_deps()
             .exec()
             .map_err(|error| Error::Workspace { said: error.to_string() })?;
-        let member = metadata.packages.iter().find(|member| member.name.as_str() == package);
+        let member = find(&metadata, package)?;
         let mut inputs = Self {
             root: root.to_owned(),
             members: BTreeMap::new(),
             direct: BTreeMap::new(),
-            version: member.map(|member| member.version.to_string()).unwrap_or_default(),
+            version: member.version.to_string(),
         };
-        inputs.gather(&metadata, package)?;
+        inputs.gather(&metadata, member)?;
         Ok(inputs)
     }
 
-    fn gather(&mut self, metadata: &Metadata, package: &str) -> Result<()> {
-        let unknown = || Error::Workspace { said: format!("the workspace has no package {package}") };
-        let member = metadata.packages.iter().find(|member| member.name.as_str() == package);
-        let member = member.ok_or_else(unknown)?;
+    fn gather(&mut self, metadata: &Metadata, member: &Package) -> Result<()> {
         let folder =
             member.manifest_path.parent().map(|folder| folder.strip_prefix(&metadata.workspace_root));
         let Some(Ok(folder)) = folder else {
@@ -68,12 +65,12 @@ impl Inputs {
                 said: format!("{} lies outside of the workspace", member.manifest_path),
             });
         };
-        if self.members.insert(package.to_owned(), folder.to_string()).is_some() {
+        if self.members.insert(member.name.to_string(), folder.to_string()).is_some() {
             return Ok(());
         }
         for needed in member.dependencies.iter().filter(|needed| needed.kind != DependencyKind::Development) {
             if needed.path.is_some() {
-                self.gather(metadata, &needed.name)?;
+                self.gather(metadata, find(metadata, &needed.name)?)?;
             } else {
                 let called = needed.rename.clone().unwrap_or_else(|| needed.name.clone());
                 self.direct.insert(called, needed.name.clone());
@@ -193,6 +190,11 @@ impl Inputs {
         }
         found
     }
+}
+
+fn find<'a>(metadata: &'a Metadata, package: &str) -> Result<&'a Package> {
+    let unknown = || Error::Workspace { said: format!("the workspace has no package {package}") };
+    metadata.packages.iter().find(|member| member.name.as_str() == package).ok_or_else(unknown)
 }
 
 /// One package of Cargo.lock.

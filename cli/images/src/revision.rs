@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::digest::Digest;
-use crate::git::{file_at, git};
+use crate::git::git;
 use crate::inputs::{Inputs, ROOT};
 use crate::{Error, Result};
 
@@ -93,10 +93,14 @@ fn changes(root: &Path, inputs: &Inputs, commit: &str, parents: &str) -> Result<
     Ok(at_commit(root, inputs, commit)? != at_commit(root, inputs, parents)?)
 }
 
+/// What the files of the root say at a commit; empty where it has one of them not.
 fn at_commit(root: &Path, inputs: &Inputs, commit: &str) -> Result<String> {
+    let there = git(root, ["ls-tree", "--name-only", commit, "--"].into_iter().chain(ROOT))?;
     let mut texts = ROOT.map(|_| String::new());
     for (text, path) in texts.iter_mut().zip(ROOT) {
-        *text = file_at(root, commit, path)?;
+        if there.lines().any(|named| named == path) {
+            *text = git(root, ["show", &format!("{commit}:{path}")])?;
+        }
     }
     inputs.of_root(&texts)
 }

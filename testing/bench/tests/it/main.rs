@@ -1,6 +1,8 @@
 //! The harness itself, run as a user runs it: every case once, for two seconds, with the service's dev build. What the
 //! numbers are is not looked at; that they are there, and that hardly an answer was an error, is.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -17,21 +19,26 @@ const TARGETS: [&str; 7] = [
     "warm start of dev up",
 ];
 
-#[test]
-fn every_case_runs_and_every_target_is_judged() {
-    let out = tempfile::tempdir().unwrap();
+/// A quick run with the service's dev build, and what it wrote into `out`.
+fn run(arguments: &[&str], out: &Path) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_shop-bench"))
-        .args(["--quick", "--no-peers", "--profile", "dev", "--out"])
-        .arg(out.path())
+        .args(arguments)
+        .args(["--quick", "--profile", "dev", "--out"])
+        .arg(out)
         .output()
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     // 13: an unoptimised service on a busy machine may have to send one or two log-ins away.
     assert!(matches!(output.status.code(), Some(0 | 13)), "{said}");
+    let text = std::fs::read_to_string(out.join("bench.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
 
-    let text = std::fs::read_to_string(out.path().join("bench.json")).unwrap();
-    let run: Value = serde_json::from_str(&text).unwrap();
+#[test]
+fn every_case_runs_and_every_target_is_judged() {
+    let out = tempfile::tempdir().unwrap();
+    let run = run(&["--no-peers"], out.path());
     let cases = run["cases"].as_array().unwrap();
     let ids: Vec<&str> = cases.iter().map(|case| case["id"].as_str().unwrap()).collect();
     assert_eq!(ids, CASES);
@@ -57,16 +64,7 @@ fn every_peer_is_measured_beside_ours() {
         return;
     }
     let out = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_shop-bench"))
-        .args(["me", "log-in", "--quick", "--profile", "dev", "--out"])
-        .arg(out.path())
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(matches!(output.status.code(), Some(0 | 13)), "{said}");
-    let text = std::fs::read_to_string(out.path().join("bench.json")).unwrap();
-    let run: Value = serde_json::from_str(&text).unwrap();
+    let run = run(&["me", "log-in"], out.path());
     for case in run["cases"].as_array().unwrap() {
         for peer in ["Gin", "FastAPI", "Spring Boot"] {
             let mut rows = case["rows"].as_array().unwrap().iter();
