@@ -154,11 +154,9 @@ async fn connections_that_stop_answering_are_given_up() {
 async fn a_unix_socket_will_do_for_both() {
     let fresh = Fresh::empty().await;
     let mut connection = fresh.connection().await;
-    let folder: String =
-        sqlx::query_scalar("SELECT split_part(current_setting('unix_socket_directories'), ',', 1)")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+    // The setting is a list of names, which may stand in quotes.
+    let first = "SELECT trim('\"' FROM split_part(current_setting('unix_socket_directories'), ',', 1))";
+    let folder: String = sqlx::query_scalar(first).fetch_one(&mut connection).await.unwrap();
     let port: String =
         sqlx::query_scalar("SELECT current_setting('port')").fetch_one(&mut connection).await.unwrap();
     let user: String =
