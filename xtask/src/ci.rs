@@ -1,16 +1,17 @@
 //! `cargo xtask ci`: the whole gate, the same on a laptop and in CI. A list of steps, and a table of how they ended.
 //! Must not know how a step works; each has its own module.
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 
 use crate::repo::{Repo, run};
-use crate::{guards, sqlx, tidy, tools, ui};
+use crate::{failures, guards, sqlx, tidy, tools, ui};
 
 #[derive(clap::Args)]
 pub(crate) struct CiArgs {
@@ -91,6 +92,8 @@ struct Gate<'a> {
     seed: u64,
     /// Where tests write what the short tier left out.
     left_out: PathBuf,
+    /// Why tests failed, repeated at the end.
+    failures: RefCell<Vec<String>>,
 }
 
 enum Outcome {
@@ -108,6 +111,7 @@ pub(crate) fn main(args: &CiArgs, repo: &Repo) -> Result<ExitCode> {
         full: args.full,
         seed: args.seed.unwrap_or_else(seed_of_now),
         left_out: scratch.path().join("left-out"),
+        failures: RefCell::default(),
     };
     let tier = if gate.full { "full" } else { "short" };
     ui::line(format_args!("gate: {tier} tier, seed {} (repeat with --seed {})", gate.seed, gate.seed));
@@ -172,7 +176,10 @@ impl Gate<'_> {
     }
 
     fn test(&self) -> Result<Done> {
-        run(&mut self.tests(&["test", "--workspace", "--locked", "--no-fail-fast"]))?;
+        let mut command = self.tests(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+        let (status, why) = failures::watch(&mut command)?;
+        self.failures.replace(why);
+        ensure!(status.success(), "`cargo test` failed ({status})");
         Ok(None)
     }
 
@@ -196,6 +203,11 @@ impl Gate<'_> {
         if !left_out.is_empty() {
             ui::line(left_out_by(self.full));
             left_out.iter().for_each(|line| ui::line(format_args!("  {line}")));
+        }
+        let failures = self.failures.borrow();
+        if !failures.is_empty() {
+            ui::line("\nwhy tests failed:");
+            failures.iter().for_each(|line| ui::line(format_args!("  {line}")));
         }
         let count = |wanted: fn(&Outcome) -> bool| rows.iter().filter(|row| wanted(&row.2)).count();
         let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));

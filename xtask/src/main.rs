@@ -1,6 +1,7 @@
 //! Repository automation, `cargo xtask <command>`: what CI and a laptop run alike.
 //! Must not depend on a crate of this workspace, so that it builds in seconds even when they do not build.
 mod ci;
+mod failures;
 mod guards;
 mod repo;
 mod sqlx;
