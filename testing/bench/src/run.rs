@@ -10,6 +10,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Args;
 use crate::case::{Bench, Name, Plan};
@@ -35,6 +36,10 @@ pub(crate) enum End {
     Unclear,
     /// Numbers that must not be used.
     Invalid,
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
 }
 
 impl End {
@@ -57,6 +62,8 @@ impl From<End> for ExitCode {
             End::Missed => Self::from(3),
             End::Unclear => Self::from(11),
             End::Invalid => Self::from(13),
+            End::Interrupted => Self::from(130),
+            End::Terminated => Self::from(143),
         }
     }
 }
@@ -82,15 +89,16 @@ pub(crate) async fn run(args: Args, ui: Ui) -> Result<End> {
     let (plan, size) = scale(&args);
     ui.says(&format!("seeding {} accounts", size.users));
     let world = World::start(size, args.layout, args.socket).await?;
-    let outcome = measure(&args, program, &world, plan, ui).await;
-    let run = match outcome {
-        Ok(run) => run,
-        Err(error) => {
-            world.postgres.stop().await?;
-            return Err(error);
-        }
+    // What is dropped half-way ends what it has started; the database's server has no owner that would.
+    let outcome = tokio::select! {
+        outcome = measure(&args, program, &world, plan, ui) => outcome.map(Ok),
+        end = wished() => Ok(Err(end)),
     };
     world.postgres.stop().await?;
+    let run = match outcome? {
+        Ok(run) => run,
+        Err(end) => return Ok(end),
+    };
 
     ui.shows(&report::verdicts_text(run.verdicts()));
     if let Some(dir) = out(&args) {
@@ -100,6 +108,16 @@ pub(crate) async fn run(args: Args, ui: Ui) -> Result<End> {
     let is_invalid = run.cases.iter().any(|case| case.invalid.is_some());
     let answers: Vec<Answer> = run.verdicts().map(|verdict| verdict.answer).collect();
     Ok(End::of(&answers, is_invalid, args.check))
+}
+
+/// Returns once somebody wishes the end.
+async fn wished() -> End {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+    tokio::select! {
+        _ = interrupt.recv() => End::Interrupted,
+        _ = terminate.recv() => End::Terminated,
+    }
 }
 
 fn scale(args: &Args) -> (Plan, Size) {

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 
 /// Java needs seconds, on a busy machine many.
@@ -30,7 +30,7 @@ pub(crate) struct Recipe {
     pub(crate) log: PathBuf,
 }
 
-/// A server that is ready. Killed when dropped.
+/// A server that is ready. Killed when dropped, with the workers that it has started.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) pid: u32,
@@ -44,7 +44,7 @@ impl Server {
     pub(crate) async fn start(mut recipe: Recipe) -> Result<Self> {
         let log =
             File::create(&recipe.log).with_context(|| format!("cannot write {}", recipe.log.display()))?;
-        recipe.command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        recipe.command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let began = Instant::now();
         let child =
             recipe.command.spawn().with_context(|| format!("{} could not be started", recipe.name))?;
@@ -81,15 +81,34 @@ impl Server {
 
     /// Ends it politely, and by force when that takes too long.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = number(self.pid) {
             // It may have ended by itself.
             let _ = kill_process(pid, Signal::TERM);
         }
         if tokio::time::timeout(PATIENCE_FOR_END, self.child.wait()).await.is_err() {
-            self.child.kill().await?;
+            self.kill();
+            self.child.wait().await?;
         }
         Ok(())
     }
+
+    fn kill(&self) {
+        // No number once it was waited for: it may be another's by then.
+        if let Some(group) = self.child.id().and_then(number) {
+            // Gone by now is as good.
+            let _ended = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn number(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
 /// Looks for so long whether the path answers 200.

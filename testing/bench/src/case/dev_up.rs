@@ -47,6 +47,7 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Case> {
     })
 }
 
+/// Down when dropped: what `up --detach` leaves in the background has no other owner.
 struct Dev<'a> {
     shopctl: &'a Path,
     state: &'a Path,
@@ -63,13 +64,26 @@ impl Dev<'_> {
     }
 
     async fn run(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = Command::new(self.shopctl);
-        command.arg("dev").args(arguments).env("SHOP_DEV_STATE", self.state).stdin(Stdio::null());
-        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().await?;
+        let output = Command::from(self.command(arguments)).kill_on_drop(true).output().await?;
         if !output.status.success() {
             let text = [output.stdout, output.stderr].concat();
             bail!("shopctl dev {} failed:\n{}", arguments.join(" "), String::from_utf8_lossy(&text).trim());
         }
         Ok(())
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(self.shopctl);
+        command.arg("dev").args(arguments).env("SHOP_DEV_STATE", self.state).stdin(Stdio::null());
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        command
+    }
+}
+
+impl Drop for Dev<'_> {
+    fn drop(&mut self) {
+        let mut down = self.command(&["down"]);
+        // Nobody is left to be told.
+        let _ended = down.stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 }

@@ -2,8 +2,10 @@
 //! numbers are is not looked at; that they are there, and that hardly an answer was an error, is.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -82,4 +84,57 @@ fn an_unknown_case_is_a_usage_error() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("nonsense") && said.contains("log-in"), "{said}");
+}
+
+/// Ctrl-C while the load is on: nothing that was started stays behind, PostgreSQL included.
+#[test]
+fn an_interrupt_leaves_no_process() {
+    let out = tempfile::tempdir().unwrap();
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_shop-bench"))
+        .args(["me", "--quick", "--profile", "dev", "--no-peers", "--out"])
+        .arg(out.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(bench.stderr.take().unwrap());
+    // The first line of a round is said when its first measurement is over, and the next has begun.
+    let began = said.lines().map_while(Result::ok).any(|line| line.contains("round 1: "));
+    assert!(began, "it ended before it had begun");
+    let started = below(bench.id());
+    assert!(started.len() >= 2, "PostgreSQL and a server at least: {started:?}");
+    let pid = rustix::process::Pid::from_child(&bench);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(130));
+    // Killed children of children are gone a moment later.
+    let patience = Instant::now();
+    while started.iter().any(is_alive) {
+        assert!(patience.elapsed() < Duration::from_secs(10), "{started:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A process by its number and the moment of its start, so that another with its number is none.
+type Started = (u32, String);
+
+/// The processes below this one.
+fn below(parent: u32) -> Vec<Started> {
+    let numbers = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let children = numbers.filter_map(|pid| {
+        let (of, started) = parent_and_start(pid)?;
+        (of == parent).then_some((pid, started))
+    });
+    children.flat_map(|child| [vec![child.clone()], below(child.0)].concat()).collect()
+}
+
+fn is_alive((pid, started): &Started) -> bool {
+    parent_and_start(*pid).is_some_and(|(_, now)| now == *started)
+}
+
+/// Fields 4 and 22 of /proc/<pid>/stat; none of a process that has ended and is not waited for.
+fn parent_and_start(pid: u32) -> Option<(u32, String)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    (fields[0] != "Z").then_some((fields[1].parse().ok()?, fields[19].to_owned()))
 }
