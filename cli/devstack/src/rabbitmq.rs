@@ -51,6 +51,8 @@ pub fn command(program: &Path, node: Node<'_>, settings: &str) -> io::Result<Com
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"))
         .env("RABBITMQ_PID_FILE", folder.join("pid"))
         .env("RABBITMQ_DIST_PORT", distribution.to_string())
+        // Nodes trust each other with everything, and listen everywhere where nothing is said.
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
         .env("ERL_EPMD_PORT", names.to_string())
         .env("ERL_EPMD_ADDRESS", "127.0.0.1");
     Ok(command)

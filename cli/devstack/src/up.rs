@@ -108,7 +108,7 @@ async fn supervise(
     let began = Instant::now();
     let left = orphans::end_services(stack, before.as_ref()).await?;
     if left > 0 {
-        board.events().warn(format!("ended {left} processes that an earlier run had left behind"));
+        board.events().warn(format!("ended what an earlier run had left behind, processes: {left}"));
     }
     let server_before = before.and_then(|record| record.postgres?.proc);
     let plan = Plan::new(options.services.clone(), &options.replicas, options.ports)?;

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::bench::{Bench, Running, eventually, service};
+use crate::listening::beyond_this_machine;
 
 /// A stack with one part beside it.
 struct Beside {
@@ -45,6 +46,7 @@ impl Beside {
         let beside = Self { bench, running, record, name };
         assert_eq!(beside.address(), said);
         assert_eq!(ask(&beside.record).await[name], Health::Ready);
+        assert_eq!(beyond_this_machine(&beside.bench.living()), [""; 0], "who can reach it?");
         beside
     }
 

@@ -7,6 +7,7 @@ mod bench;
 mod data;
 mod extras;
 mod failures;
+mod listening;
 mod mailbox;
 mod orphans;
 mod parts;

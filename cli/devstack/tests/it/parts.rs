@@ -6,6 +6,7 @@ use shop_devstack::record::PartState;
 use shop_devstack::{Extra, Health, Trouble, ask};
 
 use crate::bench::{Bench, Running, eventually, service};
+use crate::listening::beyond_this_machine;
 
 type Told = (PartState, Option<Proc>, String, Vec<String>);
 
@@ -25,6 +26,7 @@ async fn a_killed_postgres_and_redis_run_again_at_their_address() {
     let mut options = bench.options(vec![service("tiny", &[], true)]);
     options.with = vec![Extra::Cache];
     let (mut running, before) = bench.ready(options).await;
+    assert_eq!(beyond_this_machine(&bench.living()), [""; 0], "who can reach it?");
     let database = before.postgres.as_ref().unwrap();
     let redis = before.parts.iter().find(|part| part.name == "redis").unwrap();
     for (name, proc) in [("postgres", database.proc.unwrap()), ("redis", redis.proc.unwrap())] {
