@@ -143,12 +143,15 @@ fn is_repeated(lower: &str) -> bool {
 
 /// Without the words that anyone would guess for this account, eight characters must be left.
 fn is_guessable(lower: &str, email: &str) -> bool {
-    let local = email.split('@').next().unwrap_or_default().to_lowercase();
-    let words = local
-        .split(|c: char| !c.is_alphanumeric())
-        .chain([local.as_str()])
-        .filter(|w| w.chars().count() >= 4);
-    let mut rest = lower.replace("shop", "");
+    let email = email.to_lowercase();
+    let local = email.split('@').next().unwrap_or_default();
+    let words = local.split(|c: char| !c.is_alphanumeric()).filter(|w| w.chars().count() >= 4);
+    // The whole first: without a piece of it, it is not found any more.
+    let mut rest = lower.replace(&email, "");
+    if local.chars().count() >= 4 {
+        rest = rest.replace(local, "");
+    }
+    rest = rest.replace("shop", "");
     for word in words {
         rest = rest.replace(word, "");
     }
@@ -210,6 +213,9 @@ mod tests {
     fn names_of_the_account_and_the_shop_do_not_count() {
         assert_eq!(refused("Lovelace-2026"), Weak::Guessable);
         assert_eq!(refused("shop-ada.lovelace"), Weak::Guessable);
+        assert_eq!(refused("Ada.Lovelace@Example.org"), Weak::Guessable);
+        let short = NewPassword::check("2026 ada@example.org", "ada@example.org");
+        assert_eq!(short.unwrap_err(), Weak::Guessable);
         assert!(NewPassword::check("workshop lantern", "ada@example.org").is_ok());
     }
 
