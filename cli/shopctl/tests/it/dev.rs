@@ -238,6 +238,7 @@ fn what_keeps_a_stack_from_starting_has_a_code_and_a_next_step() {
     fails(&["seed"], 9, &["is not up", "shopctl dev up"]);
     fails(&["seed", "everything"], 2, &["everything", "Usage:"]);
     fails(&["up", "--replicas", "other=2"], 2, &["no service other", "tiny"]);
+    fails(&["up", "--replicas", "tiny=2", "--replicas", "tiny=3"], 2, &["says twice how many of tiny"]);
     fails(&["reset"], 2, &["without a terminal", "--yes"]);
     let theirs = ["up", "--database-url", "postgres://shop@db.invalid/shop?sslmode=disable"];
     fails(&theirs, 2, &["db.invalid:5432 is not this machine", "--confirm shop"]);
@@ -277,6 +278,10 @@ fn a_state_folder_that_is_of_no_use_is_named_with_the_next_step() {
     for word in ["/dev/null/state", "hint: name a folder", "SHOP_DEV_STATE"] {
         assert!(nowhere.stderr.contains(word), "{word} is missing: {}", nowhere.stderr);
     }
+    let relative = ran(checkout.command(&["status"]).env("SHOP_DEV_STATE", "somewhere"));
+    assert_eq!(relative.code, 2, "{}", relative.stderr);
+    assert!(relative.stderr.contains("SHOP_DEV_STATE is somewhere, which is no absolute path"));
+    assert!(!checkout.world.path("work/somewhere").exists());
     assert_eq!(checkout.run(&["status"]).code, 0);
     std::fs::write(checkout.world.path("state/running.json"), "{").unwrap();
     for command in ["status", "seed"] {

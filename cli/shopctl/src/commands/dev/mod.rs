@@ -62,8 +62,12 @@ pub(crate) async fn run(args: DevArgs, context: &Context, ui: &mut Ui) -> Result
 
 /// The stack of the checkout that the command works in.
 pub(super) fn stack(context: &Context) -> Result<Stack, CommandError> {
-    let state =
-        context.variable("SHOP_DEV_STATE").map(|folder| context.directory.join(PathBuf::from(folder)));
+    let state = context.variable("SHOP_DEV_STATE").map(PathBuf::from);
+    if let Some(relative) = state.as_ref().filter(|state| state.is_relative()) {
+        let message = format!("SHOP_DEV_STATE is {}, which is no absolute path", relative.display());
+        return Err(CommandError::usage(message)
+            .hint("name the folder from / on: it is the same stack wherever you are"));
+    }
     Stack::open(context.root()?, state).map_err(failure::of)
 }
 

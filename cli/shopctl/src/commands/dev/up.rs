@@ -84,7 +84,7 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
     let options = UpOptions {
         services: ServiceSpec::of(&platform),
         server: args.server.spec(context, ui)?,
-        replicas: args.replicas.iter().cloned().collect::<BTreeMap<_, _>>(),
+        replicas: replicas_of(args)?,
         ports: if args.ports == PortsArg::Auto { Ports::Auto } else { Ports::Fixed },
         with: args.with.iter().map(|part| part.extra()).collect(),
         elasticsearch_home: args.elasticsearch_home.as_ref().map(|home| context.directory.join(home)),
@@ -116,6 +116,16 @@ pub(crate) async fn run(args: &UpArgs, context: &Context, ui: &mut Ui) -> Result
     let exit = exit(signals.outcome(ended)?);
     ui.status(format!("{} is down; its data stays", stack.name()));
     Ok(exit)
+}
+
+fn replicas_of(args: &UpArgs) -> Result<BTreeMap<String, u32>, CommandError> {
+    let mut all = BTreeMap::new();
+    for (service, count) in &args.replicas {
+        if all.insert(service.clone(), *count).is_some() {
+            return Err(CommandError::usage(format!("--replicas says twice how many of {service} to run")));
+        }
+    }
+    Ok(all)
 }
 
 fn exit(ended: Result<(), Exit>) -> Exit {
