@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Connection, PgConnection, PgPool, SqlSafeStr};
@@ -146,11 +147,31 @@ async fn migrate_and_grant(
     serve: Option<&str>,
     schema: Schema,
 ) -> Result<Migrated, SchemaError> {
+    alone(connection).await?;
     let migrated = migrate_on(connection, schema).await?;
     if let Some(serve) = serve {
         grant(connection, serve).await?;
     }
     Ok(migrated)
+}
+
+/// A migration takes from some milliseconds to minutes.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+/// Waits until nobody else migrates this database, for as long as the connection lives: two who grant the same rights at
+/// once are refused ("tuple concurrently updated"). Asks again and again instead of waiting in PostgreSQL, where the
+/// statement's snapshot would keep another's `CREATE INDEX CONCURRENTLY` from its end.
+async fn alone(connection: &mut PgConnection) -> Result<(), SchemaError> {
+    // Of our own: sqlx takes another one for its part.
+    let lock = "SELECT pg_try_advisory_lock(hashtextextended('kit.migrate', 0))";
+    let mut told = false;
+    while !sqlx::query_scalar::<_, bool>(lock).fetch_one(&mut *connection).await? {
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("another process migrates this database; waiting for it");
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+    Ok(())
 }
 
 /// Whether PostgreSQL refused because of who asked (`insufficient_privilege`).
