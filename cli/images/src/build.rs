@@ -3,13 +3,15 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::error::at;
 use crate::{
-    Compile, Digest, Entry, Error, Image, Inputs, Labels, Layer, Layout, Result, Revision, authorities,
+    Compile, Digest, Entry, Error, Image, Inputs, Labels, Layer, Layout, Result, Revision, Workspace,
+    authorities,
 };
 
 /// What was built, for later commands and stages of a pipeline: they name images by it and build none.
@@ -41,17 +43,25 @@ pub enum Built {
     New(Record),
 }
 
+/// What a build does just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing<'a> {
+    /// A line of what Cargo says.
+    Compiling(&'a str),
+    /// The program goes into its layer.
+    Packing,
+}
+
 /// One service to build.
 #[derive(Debug, Clone)]
 pub struct Build {
-    /// The workspace.
-    pub root: PathBuf,
-    /// Its name, that of its package, and that of its program.
+    pub workspace: Arc<Workspace>,
+    /// Its name, which is the image's.
     pub service: String,
+    /// Its package, whose program has the same name.
+    pub package: String,
     /// What the program is started with.
     pub arguments: Vec<String>,
-    /// Where the code lies, as a URL, for the image's labels.
-    pub source: String,
     /// Where images, records and logs are kept: a folder for each service.
     pub folder: PathBuf,
     /// Where Cargo builds.
@@ -75,60 +85,66 @@ impl Build {
         Ok(whole.then_some(record))
     }
 
-    /// Builds it, unless nothing changed. `hear` gets what Cargo says, line by line.
+    /// Builds it, unless nothing changed. Dropping the future ends what it has started.
     ///
     /// # Errors
     /// When it does not compile, or git or Cargo cannot say what it is made of; the image of before stays.
-    pub async fn run(&self, hear: impl FnMut(&str)) -> Result<Built> {
+    pub async fn run(&self, mut hear: impl FnMut(Doing<'_>)) -> Result<Built> {
         let folder = self.folder.join(&self.service);
         std::fs::create_dir_all(&folder).map_err(at(&folder))?;
-        let _alone = alone(&self.file("lock")).await?;
-        let inputs = Inputs::of(&self.root, &self.service)?;
-        let (digest, revision) = (inputs.digest()?, Revision::of(&self.root, &inputs)?);
-        if let Some(record) = self.record()?
-            && record.inputs == digest
-            && record.tag == revision.tag()
-        {
+        let _alone = alone(self.file("lock")).await?;
+        let build = self.clone();
+        let found = blocking(move || build.look()).await?;
+        if let Some(record) = found.unchanged {
             return Ok(Built::Unchanged(record));
         }
-        let (root, package) = (self.root.clone(), self.service.clone());
-        let compile = Compile { root, package, target: self.target.clone(), log: self.file("compile.log") };
-        let program = compile.run(&inputs, hear).await?;
+        let compile = Compile {
+            root: self.workspace.root().to_owned(),
+            package: self.package.clone(),
+            target: self.target.clone(),
+            log: self.file("compile.log"),
+        };
+        let program = compile.run(&found.inputs, |line| hear(Doing::Compiling(line))).await?;
+        hear(Doing::Packing);
+        let build = self.clone();
+        blocking(move || build.pack(&program, &found)).await.map(Built::New)
+    }
+
+    /// What there is to build, and whether that was built before.
+    fn look(&self) -> Result<Found> {
+        let inputs = Inputs::of(&self.workspace, &self.package)?;
+        let (digest, revision) = (inputs.digest()?, Revision::of(&inputs)?);
+        let unchanged =
+            self.record()?.filter(|record| record.inputs == digest && record.tag == revision.tag());
+        Ok(Found { inputs, digest, revision, unchanged })
+    }
+
+    fn pack(&self, program: &Path, found: &Found) -> Result<Record> {
+        let Found { inputs, digest, revision, .. } = found;
         // Somebody who edits while it compiles gets no image that claims to be of what is there now.
-        if inputs.digest()? != digest {
+        if inputs.digest()? != *digest {
             return Err(Error::Workspace {
                 said: format!("{} was edited while it was compiled: build again", self.service),
             });
         }
-        let record = self.assemble(&program, &inputs, digest, &revision)?;
-        Ok(Built::New(record))
-    }
-
-    fn assemble(
-        &self,
-        program: &Path,
-        inputs: &Inputs,
-        digest: Digest,
-        revision: &Revision,
-    ) -> Result<Record> {
         let entries = vec![
-            Entry::program(&self.service, std::fs::read(program).map_err(at(program))?)?,
+            Entry::program(&self.package, std::fs::read(program).map_err(at(program))?)?,
             Entry::file(authorities::PATH, authorities::pem())?,
         ];
         let labels = Labels {
-            source: self.source.clone(),
+            source: inputs.repository().map(str::to_owned),
             revision: revision.commit.clone(),
             version: inputs.version().to_owned(),
             created: revision.at,
         };
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let image = Image::new(Layer::of(entries)?, &self.service, &arguments, &labels);
+        let image = Image::new(Layer::of(entries)?, &self.package, &arguments, &labels);
         let record = Record {
             service: self.service.clone(),
             tag: revision.tag(),
             digest: image.digest(),
             commit: revision.commit.clone(),
-            inputs: digest,
+            inputs: digest.clone(),
             dirty: revision.dirty.is_some(),
             bytes: image.layer.blob.len() as u64,
             created: revision.at,
@@ -147,12 +163,29 @@ impl Build {
     }
 }
 
+/// What a build starts from.
+struct Found {
+    inputs: Inputs,
+    digest: Digest,
+    revision: Revision,
+    /// The record of before, where it is that of now.
+    unchanged: Option<Record>,
+}
+
 /// Two builds of one service in one checkout: the second waits, and finds nothing changed.
-async fn alone(file: &Path) -> Result<File> {
-    let path = file.to_owned();
-    let waited = tokio::task::spawn_blocking(move || {
-        let lock = File::options().create(true).append(true).open(path)?;
-        lock.lock().map(|()| lock)
-    });
-    waited.await.map_err(std::io::Error::other).and_then(|lock| lock).map_err(at(file))
+async fn alone(file: PathBuf) -> Result<File> {
+    blocking(move || {
+        let lock = File::options().create(true).append(true).open(&file).map_err(at(&file))?;
+        lock.lock().map_err(at(&file))?;
+        Ok(lock)
+    })
+    .await
+}
+
+/// Work that keeps a thread busy, on a thread that may be.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    }
 }

@@ -16,8 +16,8 @@ const USER: &str = "65532:65532";
 /// Where the image is from (the OCI annotations `org.opencontainers.image.*`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
-    /// The repository, as a URL.
-    pub source: String,
+    /// The repository, as a URL, where the package names one.
+    pub source: Option<String>,
     /// The commit that last changed what the image is made of.
     pub revision: String,
     pub version: String,
@@ -45,12 +45,16 @@ impl Image {
         let created =
             labels.created.to_offset(time::UtcOffset::UTC).format(&Rfc3339).expect("a year of four digits");
         // Sorted maps: the bytes must not depend on a hash.
+        let source =
+            labels.source.as_ref().map(|source| ("org.opencontainers.image.source", source.as_str()));
         let labels: BTreeMap<&str, &str> = BTreeMap::from([
             ("org.opencontainers.image.created", created.as_str()),
             ("org.opencontainers.image.revision", &labels.revision),
-            ("org.opencontainers.image.source", &labels.source),
             ("org.opencontainers.image.version", &labels.version),
-        ]);
+        ])
+        .into_iter()
+        .chain(source)
+        .collect();
         let config = bytes(&Config {
             architecture: "amd64",
             config: Run {

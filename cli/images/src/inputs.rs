@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use cargo_metadata::{DependencyKind, Package};
 use toml::{Table, Value};
 
 use crate::digest::Digest;
 use crate::error::at;
 use crate::git::git;
-use crate::{Error, Result, authorities};
+use crate::{Error, Result, Workspace, authorities};
 
 /// The files of the root that say how everything is compiled.
 pub(crate) const ROOT: [&str; 4] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"];
@@ -33,44 +33,34 @@ pub struct Inputs {
     /// The crates of others that these name, as `[workspace.dependencies]` calls them and as Cargo.lock does.
     direct: BTreeMap<String, String>,
     version: String,
+    repository: Option<String>,
 }
 
 impl Inputs {
-    /// Those of this package of the workspace at `root`. Reads the manifests of the workspace and fetches nothing.
+    /// Those of this package.
     ///
     /// # Errors
-    /// When Cargo cannot read the workspace, or has no such package.
-    pub fn of(root: &Path, package: &str) -> Result<Self> {
-        let metadata = MetadataCommand::new()
-            .manifest_path(root.join("Cargo.toml"))
-            .no_deps()
-            .exec()
-            .map_err(|error| Error::Workspace { said: error.to_string() })?;
-        let member = find(&metadata, package)?;
+    /// When the workspace has no such package, or one below it lies elsewhere.
+    pub fn of(workspace: &Workspace, package: &str) -> Result<Self> {
+        let member = workspace.package(package)?;
         let mut inputs = Self {
-            root: root.to_owned(),
+            root: workspace.root().to_owned(),
             members: BTreeMap::new(),
             direct: BTreeMap::new(),
             version: member.version.to_string(),
+            repository: member.repository.clone(),
         };
-        inputs.gather(&metadata, member)?;
+        inputs.gather(workspace, member)?;
         Ok(inputs)
     }
 
-    fn gather(&mut self, metadata: &Metadata, member: &Package) -> Result<()> {
-        let folder =
-            member.manifest_path.parent().map(|folder| folder.strip_prefix(&metadata.workspace_root));
-        let Some(Ok(folder)) = folder else {
-            return Err(Error::Workspace {
-                said: format!("{} lies outside of the workspace", member.manifest_path),
-            });
-        };
-        if self.members.insert(member.name.to_string(), folder.to_string()).is_some() {
+    fn gather(&mut self, workspace: &Workspace, member: &Package) -> Result<()> {
+        if self.members.insert(member.name.to_string(), workspace.folder(member)?).is_some() {
             return Ok(());
         }
         for needed in member.dependencies.iter().filter(|needed| needed.kind != DependencyKind::Development) {
             if needed.path.is_some() {
-                self.gather(metadata, find(metadata, &needed.name)?)?;
+                self.gather(workspace, workspace.package(&needed.name)?)?;
             } else {
                 let called = needed.rename.clone().unwrap_or_else(|| needed.name.clone());
                 self.direct.insert(called, needed.name.clone());
@@ -79,9 +69,19 @@ impl Inputs {
         Ok(())
     }
 
+    /// The workspace.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Of the package.
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Where the package says that its code lies, as a URL.
+    pub(crate) fn repository(&self) -> Option<&str> {
+        self.repository.as_deref()
     }
 
     /// Whether a file, given below the root, is one of theirs.
@@ -190,11 +190,6 @@ impl Inputs {
         }
         found
     }
-}
-
-fn find<'a>(metadata: &'a Metadata, package: &str) -> Result<&'a Package> {
-    let unknown = || Error::Workspace { said: format!("the workspace has no package {package}") };
-    metadata.packages.iter().find(|member| member.name.as_str() == package).ok_or_else(unknown)
 }
 
 /// One package of Cargo.lock.

@@ -13,8 +13,9 @@ mod inputs;
 mod layer;
 mod layout;
 mod revision;
+mod workspace;
 
-pub use self::build::{Build, Built, Record};
+pub use self::build::{Build, Built, Doing, Record};
 pub use self::compile::Compile;
 pub use self::digest::Digest;
 pub use self::error::{Error, Result};
@@ -23,3 +24,4 @@ pub use self::inputs::Inputs;
 pub use self::layer::{Entry, Layer};
 pub use self::layout::Layout;
 pub use self::revision::Revision;
+pub use self::workspace::Workspace;

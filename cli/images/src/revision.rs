@@ -30,7 +30,8 @@ impl Revision {
     ///
     /// # Errors
     /// When git cannot be asked, no commit is there, or the history is not there as far back as needed.
-    pub fn of(root: &Path, inputs: &Inputs) -> Result<Self> {
+    pub fn of(inputs: &Inputs) -> Result<Self> {
+        let root = inputs.root();
         let (commit, at) = last_change(root, inputs)?;
         let status = ["status", "--porcelain", "--untracked-files=all", "--"].map(str::to_owned);
         let changed = !git(root, status.into_iter().chain(inputs.pathspecs()))?.trim().is_empty();

@@ -35,7 +35,7 @@ const TABLE: &[Crate] = &[
     allow("shop-images", &["shop-platform", "shop-templates"], &["shop-testbed"]),
     allow(
         "shopctl",
-        &["shop-platform", "shop-templates", "shop-devstack", "shop-client", "shop-api"],
+        &["shop-platform", "shop-templates", "shop-devstack", "shop-images", "shop-client", "shop-api"],
         &["shop-testbed"],
     ),
     allow("shop-testbed", &["shop-platform", "shop-devstack"], &[]),

@@ -1,14 +1,15 @@
 //! Images as they are built without a daemon, from a small program in a real repository.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use shop_images::{Build, Built, Layout, Record};
 
-use crate::compile::Workspace;
+use crate::compile::Checkout;
 
 const MAIN: &str = "fn main() {}";
 
-impl Workspace {
+impl Checkout {
     fn committed(main: &str) -> Self {
         let new = Self::new(main);
         new.write(".gitignore", "/target\n/.shop\n");
@@ -35,10 +36,10 @@ impl Workspace {
     fn build(&self) -> Build {
         let root = self.0.path();
         Build {
-            root: root.to_owned(),
+            workspace: Arc::new(self.known()),
             service: "tiny".into(),
+            package: "tiny".into(),
             arguments: vec!["serve".into()],
-            source: "https://github.com/shop-platform/shop-platform".into(),
             folder: root.join(".shop/images"),
             target: root.join("target/images"),
         }
@@ -58,37 +59,37 @@ impl Workspace {
 
 #[tokio::test]
 async fn what_did_not_change_is_not_built() {
-    let workspace = Workspace::committed(MAIN);
-    let first = workspace.built().await;
+    let checkout = Checkout::committed(MAIN);
+    let first = checkout.built().await;
     assert!(!first.dirty && first.tag.starts_with("git-") && first.created.year() == 2026);
-    let image = Layout::open(&workspace.0.path().join(".shop/images/tiny/image")).unwrap();
+    let image = Layout::open(&checkout.0.path().join(".shop/images/tiny/image")).unwrap();
     assert_eq!(*image.digest(), first.digest);
-    assert!(workspace.is_unchanged().await);
-    workspace.write("tiny/tests/it.rs", "");
-    workspace.write("README.md", "beside it");
-    workspace.commit();
-    assert!(workspace.is_unchanged().await);
+    assert!(checkout.is_unchanged().await);
+    checkout.write("tiny/tests/it.rs", "");
+    checkout.write("README.md", "beside it");
+    checkout.commit();
+    assert!(checkout.is_unchanged().await);
 
-    workspace.write("tiny/src/main.rs", "fn main() { println!(); }");
-    let edited = workspace.built().await;
+    checkout.write("tiny/src/main.rs", "fn main() { println!(); }");
+    let edited = checkout.built().await;
     assert!(edited.dirty && edited.digest != first.digest, "{edited:?}");
-    assert!(workspace.is_unchanged().await);
-    workspace.commit();
-    let committed = workspace.built().await;
+    assert!(checkout.is_unchanged().await);
+    checkout.commit();
+    let committed = checkout.built().await;
     assert!(!committed.dirty && committed.inputs == edited.inputs);
     assert_ne!(committed.tag, edited.tag);
 }
 
 #[tokio::test]
 async fn an_image_is_the_same_in_two_folders() {
-    let (here, there) = (Workspace::committed(MAIN), Workspace::committed(MAIN));
+    let (here, there) = (Checkout::committed(MAIN), Checkout::committed(MAIN));
     assert_eq!(here.built().await, there.built().await);
 }
 
 #[tokio::test]
 async fn of_two_builds_at_once_one_builds() {
-    let workspace = Workspace::committed(MAIN);
-    let (one, two) = (workspace.build(), workspace.build());
+    let checkout = Checkout::committed(MAIN);
+    let (one, two) = (checkout.build(), checkout.build());
     let (one, two) = tokio::join!(one.run(|_| {}), two.run(|_| {}));
     let built = [one.unwrap(), two.unwrap()];
     assert_eq!(built.iter().filter(|built| matches!(built, Built::New(_))).count(), 1, "{built:?}");
@@ -96,22 +97,22 @@ async fn of_two_builds_at_once_one_builds() {
 
 #[tokio::test]
 async fn what_is_damaged_is_built_anew() {
-    let workspace = Workspace::committed(MAIN);
-    let first = workspace.built().await;
-    let folder = workspace.0.path().join(".shop/images/tiny");
+    let checkout = Checkout::committed(MAIN);
+    let first = checkout.built().await;
+    let folder = checkout.0.path().join(".shop/images/tiny");
     std::fs::write(folder.join("record.json"), "{").unwrap();
-    assert_eq!(workspace.built().await, first);
+    assert_eq!(checkout.built().await, first);
     std::fs::write(folder.join("image/blobs/sha256").join(first.digest.hex()), "{}").unwrap();
-    assert_eq!(workspace.built().await, first);
-    assert!(workspace.is_unchanged().await);
+    assert_eq!(checkout.built().await, first);
+    assert!(checkout.is_unchanged().await);
 }
 
 #[tokio::test]
 async fn an_error_leaves_the_image_of_before() {
-    let workspace = Workspace::committed(MAIN);
-    let first = workspace.built().await;
-    workspace.write("tiny/src/main.rs", "fn main() { missing(); }");
-    let error = workspace.build().run(|_| {}).await.unwrap_err().to_string();
+    let checkout = Checkout::committed(MAIN);
+    let first = checkout.built().await;
+    checkout.write("tiny/src/main.rs", "fn main() { missing(); }");
+    let error = checkout.build().run(|_| {}).await.unwrap_err().to_string();
     assert!(error.contains("missing"), "{error}");
-    assert_eq!(workspace.build().record().unwrap(), Some(first));
+    assert_eq!(checkout.build().record().unwrap(), Some(first));
 }

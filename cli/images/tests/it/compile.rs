@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use shop_images::{Compile, Error, Inputs};
+use shop_images::{Compile, Error, Inputs, Workspace};
 use tempfile::TempDir;
 
-pub(crate) struct Workspace(pub(crate) TempDir);
+pub(crate) struct Checkout(pub(crate) TempDir);
 
-impl Workspace {
+impl Checkout {
     pub(crate) fn new(main: &str) -> Self {
         let new = Self(tempfile::tempdir().unwrap());
         new.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"tiny\"]\n");
@@ -35,9 +35,17 @@ impl Workspace {
         }
     }
 
+    pub(crate) fn known(&self) -> Workspace {
+        Workspace::at(self.0.path()).unwrap()
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs::of(&self.known(), "tiny").unwrap()
+    }
+
     async fn run(&self) -> shop_images::Result<PathBuf> {
         let compile = self.compile();
-        compile.run(&Inputs::of(self.0.path(), "tiny").unwrap(), |_| {}).await
+        compile.run(&self.inputs(), |_| {}).await
     }
 }
 
@@ -51,7 +59,7 @@ fn needs_a_loader(program: &Path) -> bool {
 async fn a_program_is_static_and_the_same_in_two_folders() {
     const MAIN: &str =
         r#"fn main() { println!("{}", file!()); assert!(std::env::args().count() < 9, "many"); }"#;
-    let (here, there) = (Workspace::new(MAIN), Workspace::new(MAIN));
+    let (here, there) = (Checkout::new(MAIN), Checkout::new(MAIN));
     let (one, two) = (here.run().await.unwrap(), there.run().await.unwrap());
     assert!(!needs_a_loader(&one), "an image from scratch has no loader");
     let (one_bytes, two_bytes) = (std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
@@ -66,33 +74,33 @@ async fn a_program_is_static_and_the_same_in_two_folders() {
 
 #[tokio::test]
 async fn the_first_error_is_told_and_the_log_has_all() {
-    let workspace = Workspace::new("fn main() { missing(); }\n\nfn other() { missing_too(); }");
-    let error = workspace.run().await.unwrap_err();
+    let checkout = Checkout::new("fn main() { missing(); }\n\nfn other() { missing_too(); }");
+    let error = checkout.run().await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, Error::Compile { .. }), "{text}");
     assert!(text.contains("cannot find function `missing`") && text.contains("tiny/src/main.rs:1"), "{text}");
     assert!(!text.contains("missing_too"), "{text}");
-    let log = workspace.compile().log;
+    let log = checkout.compile().log;
     assert!(text.contains(log.to_str().unwrap()), "{text}");
     assert!(std::fs::read_to_string(log).unwrap().contains("missing_too"));
 }
 
 #[tokio::test]
 async fn what_no_crate_of_the_program_holds_is_no_input() {
-    let workspace = Workspace::new(r#"fn main() { println!("{}", include_str!("../../beside.txt")); }"#);
-    workspace.write("beside.txt", "one");
-    let text = workspace.run().await.unwrap_err().to_string();
+    let checkout = Checkout::new(r#"fn main() { println!("{}", include_str!("../../beside.txt")); }"#);
+    checkout.write("beside.txt", "one");
+    let text = checkout.run().await.unwrap_err().to_string();
     assert_eq!(text, "tiny is compiled from beside.txt, which lies in none of its crates");
 }
 
 #[tokio::test]
 async fn nothing_compiles_on_when_it_is_dropped() {
     // The compiler is busy until somebody ends it.
-    let workspace = Workspace::new("");
-    workspace.write("tiny/build.rs", "fn main() { loop { std::thread::park(); } }");
-    let compile = workspace.compile();
-    let inputs = Inputs::of(workspace.0.path(), "tiny").unwrap();
-    let folder = workspace.0.path().to_str().unwrap();
+    let checkout = Checkout::new("");
+    checkout.write("tiny/build.rs", "fn main() { loop { std::thread::park(); } }");
+    let compile = checkout.compile();
+    let inputs = checkout.inputs();
+    let folder = checkout.0.path().to_str().unwrap();
     let is_busy = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let words = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

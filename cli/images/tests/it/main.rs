@@ -12,7 +12,7 @@ use time::macros::datetime;
 
 fn labels() -> Labels {
     Labels {
-        source: "https://github.com/shop-platform/shop-platform".into(),
+        source: Some("https://github.com/shop-platform/shop-platform".into()),
         revision: "0123456789abcdef0123456789abcdef01234567".into(),
         version: "0.1.0".into(),
         created: datetime!(2026-11-28 09:00 UTC),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use shop_images::{Error, Inputs, Revision};
+use shop_images::{Error, Inputs, Revision, Workspace};
 use tempfile::TempDir;
 
 const LOCK: &str = r#"
@@ -121,11 +121,11 @@ impl Checkout {
     }
 
     fn inputs(&self, package: &str) -> Inputs {
-        Inputs::of(self.path(), package).unwrap()
+        Inputs::of(&Workspace::at(self.path()).unwrap(), package).unwrap()
     }
 
     fn revision(&self, package: &str) -> Revision {
-        Revision::of(self.path(), &self.inputs(package)).unwrap()
+        Revision::of(&self.inputs(package)).unwrap()
     }
 
     fn tags(&self) -> [String; 2] {
@@ -224,7 +224,7 @@ fn a_shallow_clone_is_no_place_to_tell_from() {
     let clone = Checkout(tempfile::tempdir().unwrap());
     let from = format!("file://{}", checkout.path().display());
     clone.git(&["clone", "--quiet", "--depth", "1", &from, "."]);
-    let told = Revision::of(clone.path(), &clone.inputs("two"));
+    let told = Revision::of(&clone.inputs("two"));
     assert!(matches!(told, Err(Error::Shallow)), "{told:?}");
     clone.git(&["fetch", "--quiet", "--unshallow"]);
     assert_eq!(clone.tags(), checkout.tags());
@@ -233,8 +233,8 @@ fn a_shallow_clone_is_no_place_to_tell_from() {
 #[test]
 fn a_package_that_is_not_there_is_named() {
     let checkout = Checkout::new();
-    let error = Inputs::of(checkout.path(), "three").unwrap_err().to_string();
+    let error = Inputs::of(&Workspace::at(checkout.path()).unwrap(), "three").unwrap_err().to_string();
     assert_eq!(error, "the workspace has no package three");
     let nowhere = tempfile::tempdir().unwrap();
-    assert!(Inputs::of(nowhere.path(), "one").unwrap_err().to_string().contains("Cargo.toml"));
+    assert!(Workspace::at(nowhere.path()).unwrap_err().to_string().contains("Cargo.toml"));
 }

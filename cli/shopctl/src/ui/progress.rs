@@ -44,7 +44,10 @@ impl Progress {
     /// Starts a row: `user-management  building`.
     pub(crate) fn task(&self, name: impl Into<String>, doing: impl AsRef<str>) -> Task {
         let row = self.rows.add(ProgressBar::new_spinner());
-        let template = if self.paint.is_on() { "{spinner:.cyan} {wide_msg}" } else { "{spinner} {wide_msg}" };
+        let template = match self.paint.is_on() {
+            true => "{spinner:.cyan} {wide_msg} {elapsed:.dim}",
+            false => "{spinner} {wide_msg} {elapsed}",
+        };
         row.set_style(ProgressStyle::with_template(template).expect("the template is a constant, tested"));
         if self.style == Style::Live {
             row.enable_steady_tick(Duration::from_millis(100));

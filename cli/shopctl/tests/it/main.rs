@@ -1,6 +1,7 @@
 //! The tests of shopctl: one binary, a module a concern. Each runs the real executable in a world of its own.
 mod accounts;
 mod auth;
+mod build;
 mod config;
 mod dev;
 mod docker;

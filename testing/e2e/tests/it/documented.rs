@@ -30,6 +30,8 @@ const COMMANDS: &[(&str, How)] = &[
     ("cargo shopctl dev status", How::Run),
     ("cargo shopctl auth login --env dev", How::Parse("asks for a password: signing_in.rs types it")),
     ("cargo xtask ci --install", How::Parse("the gate runs this test")),
+    ("cargo shopctl build", How::Parse("images.rs builds them, in the full tier")),
+    ("cargo shopctl build user-management --output json", How::Parse("images.rs runs it, in the full tier")),
     ("cargo xtask testbed status", How::Run),
     ("cargo xtask testbed up registry moto", How::Parse("testing/testbed/tests/it/parts.rs starts them")),
     ("cargo xtask testbed up elasticsearch --install", How::Parse("fetches some 600 MB")),
