@@ -5,19 +5,10 @@ use std::process::Command;
 
 use shop_images::Layout;
 
-use crate::world::{Ran, World, ran};
+use crate::world::{Ran, World, of_the_developer, ran};
 
 /// Two services.
-const PLATFORM: &str = r#"
-schema = 1
-date = 2026-11-28
-[defaults]
-replicas = { min = 1, max = 1, target_cpu = "70%" }
-cpu = { request = "100m", limit = "1" }
-memory = { request = "64Mi", limit = "128Mi" }
-shutdown = { pre_stop = "5s", drain = "20s", grace = "40s" }
-objectives = { availability = "99.9%", p95 = "500ms" }
-[environment.dev]
+const SERVICES: &str = r#"
 [service.one]
 port = 8080
 admin_port = 9080
@@ -33,7 +24,7 @@ struct Checkout(World);
 
 impl Checkout {
     fn new() -> Self {
-        let new = Self(World::with(PLATFORM));
+        let new = Self(World::of_services(SERVICES));
         new.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"one\", \"two\", \"shopctl\"]\n");
         let mut lock = "version = 4\n".to_owned();
         for name in ["one", "two", "shopctl"] {
@@ -63,10 +54,7 @@ impl Checkout {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.0.shopctl();
-        // Cargo and the compiler are the developer's.
-        let tools = ["HOME", "CARGO_HOME", "RUSTUP_HOME"];
-        command.envs(tools.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.arg("build").args(arguments);
+        command.envs(of_the_developer()).arg("build").args(arguments);
         command
     }
 

@@ -10,20 +10,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use shop_devstack::process::{Proc, marked};
 
-use crate::world::{Ran, World, ran};
+use crate::world::{Ran, World, of_the_developer, ran};
 
 const MAIN: &str = include_str!("../../../devstack/tests/fixtures/tiny/src/main.rs");
 const MANIFEST: &str = "[workspace]\n[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
-const PLATFORM: &str = r#"
-schema = 1
-date = 2026-11-22
-[defaults]
-replicas = { min = 1, max = 1, target_cpu = "70%" }
-cpu = { request = "100m", limit = "1" }
-memory = { request = "64Mi", limit = "128Mi" }
-shutdown = { pre_stop = "5s", drain = "20s", grace = "40s" }
-objectives = { availability = "99.9%", p95 = "500ms" }
-[environment.dev]
+const SERVICES: &str = r#"
 [service.tiny]
 port = PUBLIC
 admin_port = ADMIN
@@ -41,7 +32,7 @@ pub(crate) struct Checkout {
 impl Checkout {
     pub(crate) fn new() -> Self {
         let free = || shop_devstack::port::free().unwrap().to_string();
-        let world = World::with(&PLATFORM.replace("PUBLIC", &free()).replace("ADMIN", &free()));
+        let world = World::of_services(&SERVICES.replace("PUBLIC", &free()).replace("ADMIN", &free()));
         // As root the database server runs under another account, which has to pass through.
         std::fs::set_permissions(world.path(""), std::fs::Permissions::from_mode(0o711)).unwrap();
         std::fs::create_dir(world.path("work/src")).unwrap();
@@ -56,9 +47,7 @@ impl Checkout {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.shopctl();
-        // Cargo and the compiler are the developer's.
-        let tools = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO"];
-        command.envs(tools.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(of_the_developer());
         command.env("SHOP_DEV_STATE", self.world.path("state")).arg("dev").args(arguments);
         command
     }

@@ -1,4 +1,5 @@
 //! A world for one run: its own home, no variable of the developer's shell, a folder with the files of the test.
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -7,6 +8,24 @@ use tempfile::TempDir;
 
 /// Three services, three environments, no mistake.
 pub(crate) const FIXTURE: &str = include_str!("../../../platform/tests/fixtures/three-services.toml");
+
+/// What stands before the services of a shop.toml that has one environment, dev.
+const BEFORE_SERVICES: &str = r#"schema = 1
+date = 2026-11-22
+[defaults]
+replicas = { min = 1, max = 1, target_cpu = "70%" }
+cpu = { request = "100m", limit = "1" }
+memory = { request = "64Mi", limit = "128Mi" }
+shutdown = { pre_stop = "5s", drain = "20s", grace = "40s" }
+objectives = { availability = "99.9%", p95 = "500ms" }
+[environment.dev]
+"#;
+
+/// Cargo and the compiler, which a world has none of: variables that lead to the developer's.
+pub(crate) fn of_the_developer() -> impl Iterator<Item = (&'static str, OsString)> {
+    let names = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO"];
+    names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
+}
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -35,6 +54,11 @@ impl World {
         let world = Self::empty();
         fs::write(world.path("work/shop.toml"), platform).expect("written");
         world
+    }
+
+    /// With a shop.toml of dev alone and these services.
+    pub(crate) fn of_services(services: &str) -> Self {
+        Self::with(&format!("{BEFORE_SERVICES}{services}"))
     }
 
     pub(crate) fn path(&self, inside: &str) -> std::path::PathBuf {
